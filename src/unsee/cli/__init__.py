@@ -1,0 +1,1 @@
+"""The command `unsee`: one file a subcommand, each loaded only when it is run."""
