@@ -1,0 +1,174 @@
+"""The base of every unlearning method: `transformers.Trainer` on pairs of forget and retain.
+
+Checkpoints, resume, accumulation, mixed precision, loggers and progress are the Trainer's own. A
+method overrides `forget_loss` and `retain_loss`, and says in its configuration what it trains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import Trainer, TrainingArguments
+
+from unsee.anatomy import anatomy_of
+from unsee.anatomy.families import LANGUAGE, PROJECTOR, VISION
+from unsee.data.collate import PairedCollator, PairedDataset, PictureCollator
+from unsee.errors import UnseeError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+TRAINABLE = {
+    "vision": (VISION,),
+    "projector": (PROJECTOR,),
+    "vision+projector": (VISION, PROJECTOR),
+    "language": (LANGUAGE,),
+    "all": (VISION, PROJECTOR, LANGUAGE),
+}
+
+
+@dataclass
+class UnlearningConfig(TrainingArguments):
+    """Options shared by all methods, on top of `transformers.TrainingArguments`.
+
+    `per_device_train_batch_size` counts pictures of each side: a step sees as many pictures to
+    forget as to retain.
+    """
+
+    trainable: str = field(
+        default="vision+projector",
+        metadata={"help": "parts that are trained", "choices": list(TRAINABLE)},
+    )
+    forget_weight: float = field(
+        default=1.0, metadata={"help": "weight of the forget side's loss (>= 0)"}
+    )
+    retain_weight: float = field(
+        default=1.0, metadata={"help": "weight of the retain side's loss (>= 0)"}
+    )
+    report_to: str | list[str] | None = field(
+        default="none", metadata={"help": "loggers, as in transformers"}
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.trainable not in TRAINABLE:
+            raise UnseeError(
+                f"trainable={self.trainable!r} is not offered; choose {', '.join(TRAINABLE)}"
+            )
+        for name in ("forget_weight", "retain_weight"):
+            if getattr(self, name) < 0:
+                raise UnseeError(f"{name} must not be negative")
+        self.remove_unused_columns = False  # the pairs are ours, not columns of a model
+
+
+class UnlearningTrainer(Trainer):
+    """Base of the unlearning trainers.
+
+    Args:
+        model: a multimodal model of a known family.
+        args: the method's configuration.
+        forget_dataset: map-style; each item holds an `image` of somebody to forget.
+        retain_dataset: the same of people to keep.
+        processing_class: the model's processor.
+        data_collator: examples -> batch, for one side; default: pictures alone.
+        kwargs: passed on to `transformers.Trainer` (callbacks, optimizers, …).
+
+    Raises:
+        UnseeError: an empty set, an unknown family, a part that this method can't train, a
+            selection that would train nothing, or a loss that is not finite.
+    """
+
+    supports: tuple[str, ...] = tuple(TRAINABLE)
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        args: UnlearningConfig,
+        forget_dataset: Any,
+        retain_dataset: Any,
+        processing_class: Any,
+        data_collator: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        for side, dataset in (("forget", forget_dataset), ("retain", retain_dataset)):
+            if dataset is None or len(dataset) == 0:
+                raise UnseeError(f"the {side} set is empty: give at least one picture")
+        if args.trainable not in self.supports:
+            raise UnseeError(
+                f"{type(self).__name__} can't train {args.trainable!r}: "
+                f"it supports {', '.join(self.supports)}"
+            )
+        collate = data_collator or PictureCollator(processing_class)
+        self.anatomy = anatomy_of(model)
+        self._select_trained(args, collate([forget_dataset[0]]))
+        self.parts: dict[str, list[float]] = {"forget": [], "retain": []}
+        super().__init__(
+            model=model,
+            args=args,
+            data_collator=PairedCollator(collate),
+            train_dataset=PairedDataset(forget_dataset, retain_dataset),
+            processing_class=processing_class,
+            **kwargs,
+        )
+        # Our losses are means over the batch: let the Trainer average accumulated steps.
+        self.model_accepts_loss_kwargs = False
+
+    def _select_trained(self, args: UnlearningConfig, example: Mapping[str, Any]) -> None:
+        """Freezes everything but the selected parts; what is trained gets fp32 master weights."""
+        model = self.anatomy.model
+        example = {k: v.to(model.device) for k, v in example.items()}
+        unread = set(self.anatomy.unread(example))
+        chosen = TRAINABLE[args.trainable]
+        self.trained: list[str] = []
+        for name, parameter in model.named_parameters():
+            train = self.anatomy.part_of(name) in chosen and name not in unread
+            parameter.requires_grad_(train)
+            if train:
+                parameter.data = parameter.data.float()
+                self.trained.append(name)
+        if not self.trained:
+            raise UnseeError(f"trainable={args.trainable!r} selects no parameter of this model")
+
+    @property
+    def trained_parameters(self) -> int:
+        """Number of weights that are trained."""
+        return sum(p.numel() for p in self.anatomy.model.parameters() if p.requires_grad)
+
+    def forget_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
+        """Loss of a batch to forget, a scalar to be minimised."""
+        raise NotImplementedError
+
+    def retain_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
+        """Loss of a batch to retain, a scalar to be minimised."""
+        raise NotImplementedError
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """Weighted sum of the two sides."""
+        forget = self.forget_loss(model, inputs["forget"])
+        retain = self.retain_loss(model, inputs["retain"])
+        loss = self.args.forget_weight * forget + self.args.retain_weight * retain
+        if not torch.isfinite(loss):
+            raise UnseeError(
+                f"the loss is {loss.item()} at step {self.state.global_step}: lower the learning "
+                f"rate; the last good checkpoint, if any, is in {self.args.output_dir}"
+            )
+        self.parts["forget"].append(forget.item())
+        self.parts["retain"].append(retain.item())
+        return (loss, {}) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Adds the mean of each side's loss since the last line."""
+        for side, values in self.parts.items():
+            if values:
+                logs[f"{side}_loss"] = round(sum(values) / len(values), 5)
+                values.clear()
+        super().log(logs, *args, **kwargs)
