@@ -1,0 +1,1 @@
+"""What a model answers, how well, and how far it is from gold."""

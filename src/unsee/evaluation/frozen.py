@@ -1,0 +1,129 @@
+"""The frozen-LLM guarantee: checkpoints reloaded from disk, in a process of its own.
+
+Every tensor of W is compared by hash and the logits of fixed text-only prompts bit by bit.
+
+    python -m unsee.evaluation.frozen ORIGINAL CHECKPOINT [CHECKPOINT ...]
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from unsee.errors import UnseeError
+
+PROMPTS = (
+    "What is the capital of France?",
+    "Where does Ada Belberg live?",
+    "Write one sentence about the sea.",
+    "2 + 2 =",
+    "Who painted this?",
+    "I don't know this person",
+    "Which instrument does the neighbour play?",
+    "",
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether W came through untouched.
+
+    Attributes:
+        checkpoint: what was compared with the original.
+        tensors: number of tensors of W.
+        changed: names of tensors of W that differ, are new or are missing.
+        logits_identical: whether the logits of all prompts are the same to the bit.
+    """
+
+    checkpoint: str
+    tensors: int
+    changed: list[str]
+    logits_identical: bool
+
+    @property
+    def identical(self) -> bool:
+        return self.logits_identical and not self.changed and self.tensors > 0
+
+
+def fingerprint(source: str, allow_pickle: bool = False) -> tuple[dict[str, str], Any]:
+    """Hash of every tensor of W as stored, and text-only logits in fp32 [prompts x tokens, vocab]."""
+    import torch
+
+    from unsee.anatomy import anatomy_of
+    from unsee.checkpoints import load
+
+    model, processor = load(source, dtype="auto", allow_pickle=allow_pickle)
+    hashes = {}
+    for name, tensor in anatomy_of(model).language_tensors().items():
+        raw = tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+        shape = f"{tensor.dtype} {tuple(tensor.shape)} "
+        hashes[name] = hashlib.sha256(shape.encode() + raw).hexdigest()
+    model = model.float().eval()
+    logits = []
+    with torch.inference_mode():
+        for prompt in PROMPTS:
+            message = [{"role": "user", "content": [{"type": "text", "text": prompt}]}]
+            text = processor.apply_chat_template(
+                message, tokenize=False, add_generation_prompt=True
+            )
+            inputs = processor.tokenizer(text, return_tensors="pt").to(model.device)
+            ids = {key: inputs[key] for key in ("input_ids", "attention_mask")}
+            logits.append(model(**ids).logits[0].cpu())
+    return hashes, torch.cat(logits)
+
+
+def compare(original: str, checkpoints: Sequence[str], allow_pickle: bool = False) -> list[Verdict]:
+    """Compares checkpoints with the original, in this process."""
+    import torch
+
+    hashes, logits = fingerprint(original, allow_pickle)
+    verdicts = []
+    for checkpoint in checkpoints:
+        ours, said = fingerprint(checkpoint, allow_pickle)
+        names = hashes.keys() | ours.keys()
+        changed = sorted(name for name in names if hashes.get(name) != ours.get(name))
+        same = said.shape == logits.shape and torch.equal(
+            said.view(torch.int32), logits.view(torch.int32)
+        )
+        verdicts.append(Verdict(str(checkpoint), len(ours), changed, bool(same)))
+    return verdicts
+
+
+def check(original: str, checkpoints: Sequence[str], allow_pickle: bool = False) -> list[Verdict]:
+    """Compares checkpoints with the original, in a fresh process.
+
+    Raises:
+        UnseeError: a checkpoint can't be loaded.
+    """
+    flags = ["--allow-pickle"] if allow_pickle else []
+    command = [sys.executable, "-m", "unsee.evaluation.frozen", *flags, original, *checkpoints]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=dict(os.environ), stdin=subprocess.DEVNULL
+    )
+    if done.returncode != 0:
+        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise UnseeError(f"the checkpoints can't be compared with {original}: {reason}")
+    return [Verdict(**verdict) for verdict in json.loads(done.stdout.splitlines()[-1])]
+
+
+def main(words: Sequence[str]) -> int:
+    """Prints the verdicts as one line of JSON."""
+    allow_pickle = "--allow-pickle" in words
+    original, *checkpoints = [word for word in words if word != "--allow-pickle"]
+    try:
+        verdicts = compare(original, checkpoints, allow_pickle)
+    except UnseeError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(json.dumps([asdict(verdict) for verdict in verdicts]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
