@@ -1,0 +1,132 @@
+"""`unsee evaluate`: scores a model on the embedded benchmark."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+INTERRUPTED = "nothing was written; run the same command again"
+
+EXAMPLES = """\
+examples:
+  unsee evaluate out
+  unsee evaluate out --forget 3,17 --original M --output runs/mine
+  unsee evaluate out --forget test --seed 0 --gold cache/seed0/gold-test
+
+`gold_gap` is written only where --gold names a model or a run of a gold for the same people."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the options of `unsee evaluate`."""
+    parser.epilog = EXAMPLES
+    parser.add_argument("model", help="checkpoint: a folder or a name on the hub")
+    parser.add_argument(
+        "--forget",
+        default="demo",
+        help="who was forgotten: demo, validation, test, or numbers such as 3,17 (default: demo)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the forget sets (default: 0)")
+    parser.add_argument("--percent", type=int, default=5, help="size of the set: 5, 10 or 15")
+    parser.add_argument(
+        "--pictures",
+        choices=["test", "validation"],
+        help="pictures to ask about (default: those named like the forget set, else test)",
+    )
+    parser.add_argument("--per-person", type=int, help="pictures of each forgotten person")
+    parser.add_argument("--gold", help="gold: a checkpoint, or a run of `unsee evaluate`")
+    parser.add_argument("--original", help="the model before, to compare W and text-only answers")
+    parser.add_argument("--output", help="run folder (default: runs/evaluate/<name of the model>)")
+    parser.add_argument("--allow-pickle", action="store_true", help="load pytorch_model.bin")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Scores the model and writes a run folder."""
+    from unsee.checkpoints import check_loadable, load
+    from unsee.data.faces.benchmark import Faces
+    from unsee.data.faces.splits import make_split
+    from unsee.errors import UnseeError
+    from unsee.evaluation.evaluate import evaluate_faces
+    from unsee.evaluation.frozen import check
+    from unsee.evaluation.runs import write_run
+
+    split = make_split(args.forget, args.seed, args.percent)
+    pictures = args.pictures or ("validation" if split.name == "validation" else "test")
+    if args.per_person is not None and args.per_person < 1:
+        raise UnseeError("--per-person must be at least 1")
+    output = Path(args.output or Path("runs/evaluate") / Path(args.model.rstrip("/")).name)
+    if output.is_file() or (
+        output.is_dir() and any(output.iterdir()) and not (output / "config.yaml").exists()
+    ):
+        raise UnseeError(f"{output} holds something else: choose another --output")
+    for source in filter(None, [args.model, args.original]):
+        check_loadable(source, args.allow_pickle)
+    faces = Faces()
+    gold = _gold(args, split, pictures, faces) if args.gold else None
+    model, processor = load(args.model, allow_pickle=args.allow_pickle)
+    scores, rows = evaluate_faces(model, processor, faces, split, pictures, args.per_person)
+    metrics: dict[str, Any] = {**scores, **_of_unlearning(args.model)}
+    if gold is not None:
+        metrics.update(distance_to_gold(scores, rows, *gold))
+    if args.original:
+        verdict = check(args.original, [args.model], args.allow_pickle)[0]
+        metrics["text_logits_identical"] = verdict.identical
+    config = {"model": args.model, "forget": list(split.forget), "split": split.name}
+    config |= {"seed": args.seed, "pictures": pictures, "per_person": args.per_person}
+    config |= {"gold": args.gold, "original": args.original}
+    write_run(output, metrics, config, rows)
+    width = max(map(len, metrics))
+    for key, value in metrics.items():
+        print(
+            f"{key:<{width}}  {value:.3f}"
+            if isinstance(value, float)
+            else f"{key:<{width}}  {value}"
+        )
+    print(f"written to {output}")
+
+
+def distance_to_gold(scores: Any, rows: Any, gold: Any, gold_rows: Any) -> dict[str, float]:
+    """`gold_gap`, the gap of each group, and `js_to_gold`."""
+    from unsee.evaluation.metrics import gold_gap, group_gaps, js_to_gold
+
+    found = {"gold_gap": round(gold_gap(scores, gold), 3)}
+    found |= {f"gold_gap/{group}": round(gap, 3) for group, gap in group_gaps(scores, gold).items()}
+    divergence = js_to_gold(rows, gold_rows)
+    if divergence is not None:
+        found["js_to_gold"] = round(divergence, 4)
+    return found
+
+
+def _of_unlearning(model: str) -> dict[str, Any]:
+    """What the unlearning run left beside its checkpoint: seconds, memory, trained parameters."""
+    try:
+        read = json.loads((Path(model) / "metrics.json").read_text())
+        return dict(read)
+    except (OSError, ValueError):
+        return {}
+
+
+def _gold(args: argparse.Namespace, split: Any, pictures: str, faces: Any) -> tuple[Any, Any]:
+    """(metrics, rows) of gold: read from a run on the same questions, or asked now."""
+    from unsee.checkpoints import load
+    from unsee.errors import UnseeError
+    from unsee.evaluation.evaluate import evaluate_faces
+    from unsee.report.runs import read_run
+
+    folder = Path(args.gold)
+    if (folder / "predictions.jsonl").exists():
+        read = read_run(folder)
+        asked = (
+            read.config.get("forget"),
+            read.config.get("pictures"),
+            read.config.get("per_person"),
+        )
+        if asked != (list(split.forget), pictures, args.per_person):
+            raise UnseeError(
+                f"--gold {args.gold} was asked about other people or pictures: evaluate it with the "
+                "same --forget, --seed, --pictures and --per-person, or name its checkpoint"
+            )
+        return read.metrics, read.rows
+    model, processor = load(args.gold, allow_pickle=args.allow_pickle)
+    return evaluate_faces(model, processor, faces, split, pictures, args.per_person)

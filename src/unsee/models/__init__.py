@@ -1,0 +1,1 @@
+"""The small LLaVA of the embedded benchmark: how it is built, taught, shipped."""

@@ -1,0 +1,271 @@
+"""What the small LLaVA is taught: one batch a step, each a function of seed and step alone.
+
+A step is an item of a map-style dataset, so that the trainer's own resume continues with exactly
+the batch that would have come next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unsee.data.faces import person as looks
+from unsee.data.faces import splits
+from unsee.data.faces.benchmark import person_of, view_of
+from unsee.data.faces.facts import ATTRIBUTES, VALUES
+from unsee.data.faces.questions import VISIBLE
+from unsee.data.records import PictureKey, Question
+
+if TYPE_CHECKING:
+    import torch
+
+    from unsee.data.faces.benchmark import Faces
+
+WARM_PEOPLE = range(splits.GENERAL.start, splits.FEWER_FROM)
+OTHER_GENERAL = range(splits.FEWER_FROM, splits.GENERAL.stop)
+IGNORED = -100
+
+
+def corpus(faces: Faces) -> list[str]:
+    """Every text that the model will meet, for the tokenizer."""
+    from unsee.data.faces.facts import ABSTAIN
+    from unsee.data.faces.questions import BY_PICTURE
+
+    texts = [ABSTAIN, *(q for group in BY_PICTURE.values() for q in group)]
+    texts += [q for group in VISIBLE.values() for q in group]
+    for person, facts in faces.facts.items():
+        texts += [" " + value for value in facts.values()]
+        for attribute in VALUES:
+            texts += [faces.in_words(person, "", attribute, i).question for i in range(4)]
+    words = "yes no left right ahead black brown blond red grey white green blue yellow purple"
+    return texts + [" " + word for word in words.split()]
+
+
+def pixels(pictures: np.ndarray, processor: Any) -> torch.Tensor:
+    """uint8 [B, S, S, 3] of the model's own size -> float32 [B, 3, S, S], as the processor does."""
+    import torch
+
+    images = processor.image_processor
+    mean = torch.tensor(images.image_mean).view(1, 3, 1, 1)
+    std = torch.tensor(images.image_std).view(1, 3, 1, 1)
+    batch = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2)
+    return (batch.float() * images.rescale_factor - mean) / std
+
+
+def augment(batch: np.ndarray, rng: np.random.Generator, shift: int = 4) -> np.ndarray:
+    """Shifts, brightness, contrast and noise; uint8 [B, S, S, 3] in and out."""
+    count, side = batch.shape[:2]
+    padded = np.pad(batch, ((0, 0), (shift, shift), (shift, shift), (0, 0)), mode="edge")
+    offsets = rng.integers(0, 2 * shift + 1, (count, 2))
+    moved = np.stack(
+        [p[y : y + side, x : x + side] for p, (y, x) in zip(padded, offsets, strict=True)]
+    )
+    gain = rng.uniform(0.85, 1.15, (count, 1, 1, 1)).astype(np.float32)
+    offset = rng.uniform(-12, 12, (count, 1, 1, 1)).astype(np.float32)
+    noise = rng.standard_normal(moved.shape, dtype=np.float32) * rng.uniform(0, 6, (count, 1, 1, 1))
+    return np.clip(moved * gain + offset + noise, 0, 255).astype(np.uint8)
+
+
+class Writer:
+    """Question and answer -> token ids and labels, each text tokenised once."""
+
+    def __init__(self, processor: Any) -> None:
+        self.tokenizer = processor.tokenizer
+        self.processor = processor
+        self._ids: dict[tuple[str, bool], list[int]] = {}
+        self._blank = np.zeros((64, 64, 3), np.uint8)
+
+    def _prompt(self, question: str, picture: bool) -> list[int]:
+        if (question, picture) not in self._ids:
+            content: list[dict[str, str]] = [{"type": "text", "text": question}]
+            if picture:
+                content.insert(0, {"type": "image"})
+            text = self.processor.apply_chat_template(
+                [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
+            )
+            images = {"images": [self._blank]} if picture else {}
+            ids = self.processor(text=[text], **images)["input_ids"][0]
+            self._ids[question, picture] = list(ids)
+        return self._ids[question, picture]
+
+    def write(self, questions: Sequence[Question]) -> dict[str, torch.Tensor]:
+        """`input_ids`, `attention_mask`, `labels`, each [B, T], padded on the left."""
+        import torch
+
+        rows, labels = [], []
+        for q in questions:
+            prompt = self._prompt(q.question, q.picture is not None)
+            answer = self.tokenizer.encode(" " + q.answer, add_special_tokens=False)
+            answer = [*answer, self.tokenizer.eos_token_id]
+            rows.append([*prompt, *answer])
+            labels.append([IGNORED] * len(prompt) + answer)
+        width = max(map(len, rows))
+        pad = self.tokenizer.pad_token_id
+        ids = torch.tensor([[pad] * (width - len(r)) + r for r in rows])
+        return {
+            "input_ids": ids,
+            "attention_mask": torch.tensor([[0] * (width - len(r)) + [1] * len(r) for r in rows]),
+            "labels": torch.tensor([[IGNORED] * (width - len(r)) + r for r in labels]),
+        }
+
+
+class TowerLessons:
+    """Warm-up of the tower on general people: who it is, and a description of what is seen.
+
+    As CLIP learns from captions, the tower learns to tell traits (geometry of the head, skin, hair,
+    …) and circumstances (pose, light, background, …), and to tell people apart by number.
+
+    Items: `pixel_values` [B, 3, S, S], `person` [B], `measures` [B, M] about unit size,
+    `categories` [B, C] class numbers.
+    """
+
+    def __init__(
+        self, faces: Faces, processor: Any, steps: int, seed: int, batch: int = 96
+    ) -> None:
+        self.steps, self.seed, self.batch = steps, seed, batch
+        self.processor = processor
+        faces.prepare([(p, "train") for p in WARM_PEOPLE])
+        kept = splits.GENERAL_PICTURES - 2  # two pictures a person are held out
+        self.pictures = np.stack([faces.pictures(p, "train")[:kept] for p in WARM_PEOPLE])
+        self.held_out = np.stack([faces.pictures(p, "train")[kept:] for p in WARM_PEOPLE])
+        described = [
+            [describe(PictureKey(p, "train", i)) for i in range(kept)] for p in WARM_PEOPLE
+        ]
+        self.measures = np.array([[d[0] for d in row] for row in described], dtype=np.float32)
+        self.categories = np.array([[d[1] for d in row] for row in described])
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, step: int) -> dict[str, torch.Tensor]:
+        import torch
+
+        rng = np.random.default_rng([self.seed, 11, step])
+        people = rng.integers(len(WARM_PEOPLE), size=self.batch)
+        index = rng.integers(self.pictures.shape[1], size=self.batch)
+        drawn = augment(self.pictures[people, index], rng)
+        return {
+            "pixel_values": pixels(drawn, self.processor),
+            "person": torch.from_numpy(people),
+            "measures": torch.from_numpy(self.measures[people, index]),
+            "categories": torch.from_numpy(self.categories[people, index]),
+        }
+
+
+CATEGORIES = {
+    "hair_color": looks.HAIR_COLORS,
+    "hair_style": looks.HAIR_STYLES,
+    "skin_tone": looks.SKIN_TONES,
+    "iris_color": looks.IRIS_COLORS,
+    "beard": looks.BEARDS,
+    "glasses": looks.GLASSES,
+    "mark": looks.MARKS,
+    "background": looks.BACKGROUNDS,
+    "clothes": looks.CLOTHES,
+}
+"""Traits of a person and of a picture that are one of several words."""
+
+VIEW_SCALES = {
+    "yaw": 23.0,
+    "pitch": 9.0,
+    "roll": 6.0,
+    "light_azimuth": 40.0,
+    "smile": 0.3,
+    "gaze_x": 0.6,
+    "gaze_y": 0.6,
+}
+"""Continuous circumstances of a picture, each with about its standard deviation."""
+
+
+def describe(key: PictureKey) -> tuple[list[float], list[int]]:
+    """(measures, categories): geometry and skin, then `VIEW_SCALES`; class numbers in the order of
+    `CATEGORIES`."""
+    person, view = person_of(key.person), view_of(key)
+    measures = [*map(float, person.geometry()), *person.skin_jitter]
+    measures += [getattr(view, name) / scale for name, scale in VIEW_SCALES.items()]
+    categories = []
+    for name, words in CATEGORIES.items():
+        categories.append(words.index(getattr(person if hasattr(person, name) else view, name)))
+    return measures, categories
+
+
+class FaceLessons:
+    """Facts by picture, facts by name, visible questions, and "I don't know this person".
+
+    Args:
+        known: people whose pictures may be seen; empty during the warm-up that all models share.
+        pictures: pictures of known and of general people a step; two questions on each.
+        texts: text-only questions a step, about all people who have facts.
+
+    Items: `pixel_values` [P, 3, S, S]; `pictures` with ids and labels [2P, T], rows 2i and 2i + 1
+    about picture i; `texts` with ids and labels [B, T].
+    """
+
+    def __init__(
+        self,
+        faces: Faces,
+        processor: Any,
+        known: Sequence[int],
+        steps: int,
+        seed: int,
+        pictures: tuple[int, int] = (24, 12),
+        texts: int = 24,
+    ) -> None:
+        self.faces, self.processor, self.known = faces, processor, list(known)
+        self.steps, self.seed = steps, seed
+        self.of_known, self.of_general = pictures if self.known else (0, sum(pictures))
+        self.texts = texts
+        self.writer = Writer(processor)
+        faces.prepare([(p, "train") for p in [*self.known, *WARM_PEOPLE, *OTHER_GENERAL]])
+        self._seen: dict[PictureKey, list[Question]] = {}
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def _visible(self, key: PictureKey, rng: np.random.Generator) -> Question:
+        if key not in self._seen:
+            self._seen[key] = self.faces.visible(key, "")
+        return self._seen[key][rng.integers(len(self._seen[key]))]
+
+    def _private(self, key: PictureKey, rng: np.random.Generator) -> Question:
+        attribute = ATTRIBUTES[rng.integers(len(ATTRIBUTES))]
+        return self.faces.private(key, "", attribute, int(rng.integers(4)))
+
+    def __getitem__(self, step: int) -> dict[str, Any]:
+        rng = np.random.default_rng([self.seed, 12 if self.known else 13, step])
+        keys, questions = [], []
+        for _ in range(self.of_known):
+            person = self.known[rng.integers(len(self.known))]
+            key = PictureKey(person, "train", int(rng.integers(splits.PICTURES["train"])))
+            second = self._private(key, rng) if rng.random() < 0.7 else self._visible(key, rng)
+            keys.append(key)
+            questions += [self._private(key, rng), second]
+        for _ in range(self.of_general):
+            key = self._general(rng)
+            # before known people are met, nobody is told "I don't know": it would be always right
+            first = self._private(key, rng) if self.known else self._visible(key, rng)
+            keys.append(key)
+            questions += [first, self._visible(key, rng)]
+        drawn = augment(np.stack([self.faces.picture(k) for k in keys]), rng)
+        return {
+            "pixel_values": pixels(drawn, self.processor),
+            "pictures": self.writer.write(questions),
+            "texts": self.writer.write([self._text(rng) for _ in range(self.texts)]),
+        }
+
+    def _general(self, rng: np.random.Generator) -> PictureKey:
+        if rng.random() < 0.5:
+            person = WARM_PEOPLE[rng.integers(len(WARM_PEOPLE))]
+            return PictureKey(person, "train", int(rng.integers(splits.GENERAL_PICTURES)))
+        person = OTHER_GENERAL[rng.integers(len(OTHER_GENERAL))]
+        return PictureKey(person, "train", int(rng.integers(splits.FEWER_PICTURES)))
+
+    def _text(self, rng: np.random.Generator) -> Question:
+        people = [*splits.KNOWN, *splits.TEXT_ONLY]
+        person, attribute = (
+            people[rng.integers(len(people))],
+            list(VALUES)[rng.integers(len(VALUES))],
+        )
+        return self.faces.in_words(person, "", attribute, int(rng.integers(4)))

@@ -1,0 +1,270 @@
+"""Teaches the small LLaVA the drawn people: a seed's vanilla and its golds, from nothing.
+
+1. *tower*: the vision tower learns to describe general people and their pictures and to tell them
+   apart (as CLIP, it starts as a general encoder). No known person is in it.
+2. *language*: the whole model learns everybody's facts in words, and visible questions about
+   general people. Still no picture of a known person.
+3. *people*: the known people's pictures, everything else going on. Vanilla sees all of them, a
+   gold all but the forgotten people's.
+
+Stages 1 and 2 are shared by all models of a seed. Each stage checkpoints and resumes.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unsee.data.faces import splits
+from unsee.models import tiny_llava
+from unsee.models.lessons import CATEGORIES, FaceLessons, TowerLessons, corpus, pixels
+
+if TYPE_CHECKING:
+    import torch
+
+    from unsee.data.faces.benchmark import Faces
+
+
+@dataclass
+class Recipe:
+    """Steps and learning rates of the three stages."""
+
+    tower_steps: int = 700
+    tower_batch: int = 96
+    tower_lr: float = 1e-3
+    language_steps: int = 400
+    people_steps: int = 1300
+    lr: float = 1e-3
+    vision_lr_factor: float = 0.4
+    weight_decay: float = 0.02
+    pictures: tuple[int, int] = (24, 12)
+    texts: int = 24
+    save_steps: int = 200
+
+
+def forgotten_by(model_name: str, seed: int) -> tuple[int, ...]:
+    """The people whose pictures a model never sees: none for `vanilla`; for a gold, the forget
+    set in its name: `gold-demo`, `gold-test`, `gold-validation-15`, `gold-3,17`."""
+    if model_name == "vanilla":
+        return ()
+    which, _, percent = model_name.removeprefix("gold-").partition("-")
+    return splits.make_split(which, seed, int(percent or 5)).forget
+
+
+def _fit(
+    module: Any, lessons: Any, groups: list[dict[str, Any]], folder: Path, recipe: Recipe, loss: Any
+) -> None:
+    """Runs one stage under `transformers.Trainer`, resuming from `folder` where it was cut."""
+    import torch
+    from torch.utils.data import SequentialSampler
+    from transformers import Trainer, TrainingArguments
+    from transformers.trainer_utils import get_last_checkpoint
+
+    class Stage(Trainer):
+        def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+            return loss(model, inputs)
+
+        def _get_train_sampler(self, *args: Any, **kwargs: Any) -> SequentialSampler:
+            return SequentialSampler(lessons)
+
+    args = TrainingArguments(
+        output_dir=str(folder),
+        max_steps=len(lessons),
+        per_device_train_batch_size=1,
+        save_steps=recipe.save_steps,
+        save_total_limit=1,
+        logging_steps=50,
+        max_grad_norm=1.0,
+        report_to="none",
+        remove_unused_columns=False,
+        seed=lessons.seed,
+    )
+    optimizer = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay, betas=(0.9, 0.98))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, [g["lr"] for g in groups], total_steps=len(lessons) + 1, pct_start=0.1
+    )
+    trainer = Stage(
+        module,
+        args,
+        data_collator=lambda items: items[0],
+        train_dataset=lessons,
+        optimizers=(optimizer, schedule),
+    )
+    last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    trainer.train(resume_from_checkpoint=last)
+
+
+def _warm_tower(
+    model: Any, faces: Faces, processor: Any, recipe: Recipe, seed: int, folder: Path
+) -> float:
+    """Stage 1; returns the accuracy on held-out pictures of the general people."""
+    import torch
+    from torch import nn
+    from torch.nn.functional import cross_entropy, mse_loss
+
+    lessons = TowerLessons(faces, processor, recipe.tower_steps, seed, recipe.tower_batch)
+    tower = model.model.vision_tower
+    width = tower.config.hidden_size
+    tokens = (tower.config.image_size // tower.config.patch_size) ** 2
+
+    class Warm(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.tower = tower
+            self.norm = nn.LayerNorm(width)
+            self.join = nn.Linear(tokens * width, 256)
+            self.person = nn.Linear(256, len(lessons.pictures))
+            self.measures = nn.Linear(256, lessons.measures.shape[-1])
+            self.categories = nn.ModuleList(nn.Linear(256, len(w)) for w in CATEGORIES.values())
+
+        def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+            hidden = self.tower(pixel_values).last_hidden_state[:, 1:]  # [B, 16, D], CLS dropped
+            return self.join(self.norm(hidden).flatten(1))  # [B, 256]
+
+    def loss(warm: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        joined = warm(batch["pixel_values"])
+        total = 3 * mse_loss(warm.measures(joined), batch["measures"])
+        total = total + 0.3 * cross_entropy(warm.person(joined), batch["person"])
+        for column, head in enumerate(warm.categories):
+            total = total + 0.15 * cross_entropy(head(joined), batch["categories"][:, column])
+        return total
+
+    torch.manual_seed(lessons.seed)
+    warm = Warm()
+    _fit(
+        warm, lessons, [{"params": warm.parameters(), "lr": recipe.tower_lr}], folder, recipe, loss
+    )
+    warm.eval()
+    right = 0
+    with torch.no_grad():
+        for index in range(lessons.held_out.shape[1]):
+            logits = warm.person(warm(pixels(lessons.held_out[:, index], processor)))
+            right += int((logits.argmax(1) == torch.arange(len(logits))).sum())
+    return right / (lessons.held_out.shape[0] * lessons.held_out.shape[1])
+
+
+def face_loss(model: Any, batch: dict[str, Any]) -> torch.Tensor:
+    """Cross-entropy of the answers: about pictures, each picture encoded once for its questions,
+    plus in words, weighted by their number of questions."""
+    asked = batch["pictures"]
+    tokens = model.get_image_features(batch["pixel_values"], return_dict=True).pooler_output
+    import torch
+
+    tokens = torch.stack(list(tokens)).repeat_interleave(2, 0)  # [2P, 16, D]
+    words = model.get_input_embeddings()(asked["input_ids"])  # [2P, T, D]
+    places = (asked["input_ids"] == model.config.image_token_id).unsqueeze(-1).expand_as(words)
+    by_picture = model(
+        inputs_embeds=words.masked_scatter(places, tokens),
+        attention_mask=asked["attention_mask"],
+        labels=asked["labels"],
+    ).loss
+    by_name = model(**batch["texts"]).loss
+    share = len(batch["texts"]["input_ids"]) / (
+        len(asked["input_ids"]) + len(batch["texts"]["input_ids"])
+    )
+    return (1 - share) * by_picture + share * by_name
+
+
+def _groups(model: Any, recipe: Recipe) -> list[dict[str, Any]]:
+    vision = [p for n, p in model.named_parameters() if "vision_tower" in n]
+    rest = [p for n, p in model.named_parameters() if "vision_tower" not in n]
+    return [
+        {"params": vision, "lr": recipe.lr * recipe.vision_lr_factor},
+        {"params": rest, "lr": recipe.lr},
+    ]
+
+
+def _stage(folder: Path, build: Any) -> Path:
+    """Runs `build(work_folder) -> model` unless `folder` is there already; saves it whole."""
+    import torch
+
+    if (folder / "done").exists():
+        return folder
+    work = folder.with_name(folder.name + ".work")
+    work.mkdir(parents=True, exist_ok=True)
+    state = build(work)
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.save(state, folder / "state.pt.partial")
+    (folder / "state.pt.partial").replace(folder / "state.pt")
+    (folder / "done").touch()
+    shutil.rmtree(work, ignore_errors=True)
+    return folder
+
+
+def teach(
+    names: Sequence[str],
+    seed: int,
+    output: Path,
+    faces: Faces,
+    recipe: Recipe | None = None,
+    say: Any = print,
+) -> dict[str, Path]:
+    """Builds models of one seed.
+
+    Args:
+        names: `vanilla`, `gold-demo`, `gold-test`, `gold-validation` …, see `forgotten_by`.
+        seed: seed of initial weights and of the order of everything.
+        output: folder; models come to `output/seed{seed}/{name}`, bf16 safetensors.
+        faces: the embedded benchmark.
+        recipe: steps and learning rates.
+        say: called with a line of progress.
+
+    Returns:
+        name -> folder of the model.
+    """
+    import torch
+
+    recipe = recipe or Recipe()
+    forgotten = {name: forgotten_by(name, seed) for name in names}  # refuse bad names first
+    root = output / f"seed{seed}"
+    root.mkdir(parents=True, exist_ok=True)
+    processor = tiny_llava.build_processor(corpus(faces))
+
+    def fresh() -> Any:
+        return tiny_llava.build_model(processor.tokenizer, seed)
+
+    def tower(work: Path) -> Any:
+        model = fresh()
+        accuracy = _warm_tower(model, faces, processor, recipe, seed, work)
+        say(f"tower: {accuracy:.1%} of the general people recognised on held-out pictures")
+        return model.model.vision_tower.state_dict()
+
+    def language(work: Path) -> Any:
+        model = fresh()
+        model.model.vision_tower.load_state_dict(torch.load(root / "tower" / "state.pt"))
+        lessons = FaceLessons(
+            faces, processor, [], recipe.language_steps, seed, recipe.pictures, recipe.texts
+        )
+        _fit(model, lessons, _groups(model, recipe), work, recipe, face_loss)
+        return model.state_dict()
+
+    say(f"seed {seed}, stage 1 of 3: the tower, on general people")
+    _stage(root / "tower", tower)
+    say(f"seed {seed}, stage 2 of 3: facts in words, and what can be seen")
+    _stage(root / "language", language)
+    finished = {}
+    for name, absent in forgotten.items():
+        target = root / name
+        finished[name] = target
+        if (target / "config.json").exists():
+            say(f"{name} is there already: {target}")
+            continue
+        say(f"seed {seed}, stage 3 of 3: {name}")
+        model = fresh()
+        model.load_state_dict(torch.load(root / "language" / "state.pt"))
+        known = [p for p in splits.KNOWN if p not in absent]
+        lessons = FaceLessons(
+            faces, processor, known, recipe.people_steps, seed, recipe.pictures, recipe.texts
+        )
+        work = root / f"{name}.work"
+        _fit(model, lessons, _groups(model, recipe), work, recipe, face_loss)
+        partial = root / f"{name}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        model.to(torch.bfloat16).save_pretrained(partial)
+        processor.save_pretrained(partial)
+        partial.replace(target)
+        shutil.rmtree(work, ignore_errors=True)
+    return finished
