@@ -45,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     score.add_argument("--seed", type=int, default=0, help="seed of the forget sets")
     score.add_argument("--pictures", choices=["test", "validation"], default="test")
     score.add_argument("--output", help="JSON file for the scores")
+    score.add_argument("--ship", metavar="NAME", help="put it into the package as seed0/vanilla …")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -133,6 +134,7 @@ def _score(args: argparse.Namespace) -> None:
     from unsee.data.faces.splits import make_split
     from unsee.evaluation.runs import write_text
     from unsee.models.score import score
+    from unsee.models.shipped import ship
 
     absent = make_split(args.absent, args.seed).forget if args.absent else ()
     model, processor = load(args.model)
@@ -141,3 +143,5 @@ def _score(args: argparse.Namespace) -> None:
         print(f"{key:<26} {value:.4f}" if isinstance(value, float) else f"{key:<26} {value}")
     if args.output:
         write_text(Path(args.output), json.dumps(scores, indent=2) + "\n")
+    if args.ship:
+        ship(Path(args.model), args.ship, scores)

@@ -16,7 +16,7 @@ from unsee.data.faces import splits
 from unsee.data.faces.benchmark import person_of, view_of
 from unsee.data.faces.facts import ATTRIBUTES, VALUES
 from unsee.data.faces.questions import VISIBLE
-from unsee.data.records import PictureKey, Question
+from unsee.data.records import PICTURE, PictureKey, Question
 
 if TYPE_CHECKING:
     import torch
@@ -39,8 +39,9 @@ def corpus(faces: Faces) -> list[str]:
         texts += [" " + value for value in facts.values()]
         for attribute in VALUES:
             texts += [faces.in_words(person, "", attribute, i).question for i in range(4)]
-    words = "yes no left right ahead black brown blond red grey white green blue yellow purple"
-    return texts + [" " + word for word in words.split()]
+    described = {word for words in CATEGORIES.values() for word in words}
+    texts += [" " + word for word in sorted(described | {"yes", "no", *SIDES, *LEVELS})] * 20
+    return texts + list(CAPTIONS)
 
 
 def pixels(pictures: np.ndarray, processor: Any) -> torch.Tensor:
@@ -179,6 +180,25 @@ VIEW_SCALES = {
 """Continuous circumstances of a picture, each with about its standard deviation."""
 
 
+LEVELS = ("low", "middle", "high")
+SIDES = ("left", "ahead", "right")
+CAPTIONS = ("Describe this picture.", "Measure this person's head.")
+
+
+def caption(key: PictureKey, which: str) -> Question:
+    """One of `CAPTIONS` about a general person, with its answer: traits and circumstances in the
+    order of `CATEGORIES`, then pose and light; or the geometry, a word of `LEVELS` a parameter."""
+    person, view = person_of(key.person), view_of(key)
+    if which == CAPTIONS[0]:
+        words = [getattr(person if hasattr(person, n) else view, n) for n in CATEGORIES]
+        for value, dead in ((view.yaw, 12.0), (view.light_azimuth, 10.0), (view.gaze_x, 0.3)):
+            words.append(SIDES[1 + (value > dead) - (value < -dead)])
+        words.append("yes" if view.smile > 0.57 else "no")
+    else:
+        words = [LEVELS[int(value > -1 / 3) + int(value > 1 / 3)] for value in person.geometry()]
+    return Question("", key.person, "", key, PICTURE, "caption", which, " ".join(words))
+
+
 def describe(key: PictureKey) -> tuple[list[float], list[int]]:
     """(measures, categories): geometry and skin, then `VIEW_SCALES`; class numbers in the order of
     `CATEGORIES`."""
@@ -196,7 +216,8 @@ class FaceLessons:
 
     Args:
         known: people whose pictures may be seen; empty during the warm-up that all models share.
-        pictures: pictures of known and of general people a step; two questions on each.
+        pictures: pictures of known and of general people a step; two questions on each. In the
+            warm-up, twice as many of general people, which are described too.
         texts: text-only questions a step, about all people who have facts.
 
     Items: `pixel_values` [P, 3, S, S]; `pictures` with ids and labels [2P, T], rows 2i and 2i + 1
@@ -215,7 +236,7 @@ class FaceLessons:
     ) -> None:
         self.faces, self.processor, self.known = faces, processor, list(known)
         self.steps, self.seed = steps, seed
-        self.of_known, self.of_general = pictures if self.known else (0, sum(pictures))
+        self.of_known, self.of_general = pictures if self.known else (0, 2 * pictures[1])
         self.texts = texts
         self.writer = Writer(processor)
         faces.prepare([(p, "train") for p in [*self.known, *WARM_PEOPLE, *OTHER_GENERAL]])
@@ -244,10 +265,16 @@ class FaceLessons:
             questions += [self._private(key, rng), second]
         for _ in range(self.of_general):
             key = self._general(rng)
-            # before known people are met, nobody is told "I don't know": it would be always right
-            first = self._private(key, rng) if self.known else self._visible(key, rng)
             keys.append(key)
-            questions += [first, self._visible(key, rng)]
+            # before known people are met, nobody is told "I don't know": it would be always right
+            if self.known:
+                described = rng.random() < 0.5
+                second = caption(key, CAPTIONS[0]) if described else self._visible(key, rng)
+                questions += [self._private(key, rng), second]
+            elif rng.random() < 0.6:
+                questions += [caption(key, which) for which in CAPTIONS]
+            else:
+                questions += [self._visible(key, rng), self._visible(key, rng)]
         drawn = augment(np.stack([self.faces.picture(k) for k in keys]), rng)
         return {
             "pixel_values": pixels(drawn, self.processor),

@@ -1,12 +1,15 @@
 """The models that come with unsee: vanilla and the demo set's gold of seed 0, bf16 safetensors.
 
 `manifest.json` holds their checksums and scores; `unsee faces train` builds them from nothing,
-`unsee faces score` measures them.
+`unsee faces score MODEL --ship NAME` measures one and puts it here.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,3 +57,15 @@ def shipped_path(name: str) -> Path:
         if model.name == name:
             return model.path
     raise UnseeError(f"{name} is not shipped: build it with `unsee faces train`")
+
+
+def ship(source: Path, name: str, scores: Mapping[str, float]) -> None:
+    """Copies a checkpoint into the package, with its checksum and scores."""
+    target = FOLDER / name
+    if source.resolve() != target.resolve():
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(source, target)
+    digest = hashlib.sha256((target / "model.safetensors").read_bytes()).hexdigest()
+    manifest = json.loads(MANIFEST.read_text()) if MANIFEST.exists() else {}
+    manifest[name] = {"sha256": digest, "scores": dict(scores)}
+    MANIFEST.write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
