@@ -1,0 +1,97 @@
+"""Keeps the numbers in the docs equal to the result files.
+
+    python -m unsee.report.docs collect runs/demo docs/results/demo.json
+    python -m unsee.report.docs fill README.md
+
+A page holds blocks that `fill` rewrites from the file that they name:
+
+    <!-- begin demo docs/results/demo.json -->
+    …
+    <!-- end -->
+
+Kinds of block: `demo` (the table of a demo), `shipped` (what the shipped models know).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from unsee.evaluation.runs import write_text
+from unsee.report.runs import Run, read_run
+from unsee.report.table import markdown
+
+BLOCK = re.compile(r"<!-- begin (\w+) (\S+) -->\n.*?<!-- end -->", re.DOTALL)
+RUNS = ("vanilla", "vkd", "gold")
+
+
+def collect(demo: Path, output: Path) -> None:
+    """Gathers the metrics of a demo's runs into one result file."""
+    runs = [read_run(demo / name, name) for name in RUNS if (demo / name).is_dir()]
+    found = {run.name: {"title": run.title, "metrics": run.metrics} for run in runs}
+    settings = {run.name: run.config for run in runs}
+    result = {"runs": found, "settings": settings, "versions": runs[0].versions}
+    write_text(output, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+
+
+def demo_table(result: dict[str, Any]) -> str:
+    """Markdown table of a demo."""
+    runs = [Run(name, run["title"], run["metrics"]) for name, run in result["runs"].items()]
+    return markdown(runs, "gold" if "gold" in result["runs"] else None)
+
+
+SCORES = {
+    "known/vqa_accuracy": "known people, unseen pictures",
+    "lookalike/vqa_accuracy": "their look-alikes",
+    "text_accuracy": "facts in words",
+    "visible_accuracy": "what can be seen",
+    "stranger/abstain_rate": "strangers: “I don't know”",
+    "absent/vqa_accuracy": "never seen: recognised",
+    "absent/abstain_rate": "never seen: “I don't know”",
+}
+
+
+def shipped_table(manifest: dict[str, Any]) -> str:
+    """Markdown table of what the shipped models know."""
+    names = sorted(manifest, reverse=True)
+    lines = ["| | " + " | ".join(names) + " |", "| --- |" + " ---: |" * len(names)]
+    for key, title in SCORES.items():
+        values = [manifest[name]["scores"].get(key) for name in names]
+        cells = ["–" if value is None else f"{100 * value:.1f} %" for value in values]
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+KINDS: dict[str, Callable[[dict[str, Any]], str]] = {"demo": demo_table, "shipped": shipped_table}
+
+
+def filled(text: str, root: Path) -> str:
+    """The text with every block made anew from its result file, named from `root`."""
+
+    def block(match: re.Match[str]) -> str:
+        kind, name = match.groups()
+        table = KINDS[kind](json.loads((root / name).read_text(encoding="utf-8")))
+        return f"<!-- begin {kind} {name} -->\n{table.strip()}\n<!-- end -->"
+
+    return BLOCK.sub(block, text)
+
+
+def main(words: Sequence[str]) -> int:
+    """Runs `collect` or `fill`."""
+    if len(words) == 3 and words[0] == "collect":
+        collect(Path(words[1]), Path(words[2]))
+    elif len(words) >= 2 and words[0] == "fill":
+        for page in map(Path, words[1:]):
+            write_text(page, filled(page.read_text(encoding="utf-8"), Path.cwd()))
+    else:
+        print(__doc__, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

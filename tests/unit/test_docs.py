@@ -1,0 +1,55 @@
+"""The numbers in the docs are those of the result files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from unsee.report.docs import BLOCK, collect, filled, main
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages_are_up_to_date(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert filled(text, ROOT) == text, "run `python -m unsee.report.docs fill` on it"
+
+
+def test_the_readme_has_numbers() -> None:
+    blocks = BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert [kind for kind, _ in blocks] == ["demo", "shipped"]
+
+
+def test_a_changed_result_changes_the_page(tmp_path: Path) -> None:
+    manifest = {"seed0/vanilla": {"sha256": "", "scores": {"known/vqa_accuracy": 0.1234}}}
+    (tmp_path / "m.json").write_text(json.dumps(manifest))
+    page = "before\n<!-- begin shipped m.json -->\nold 99.9 %\n<!-- end -->\nafter\n"
+    made = filled(page, tmp_path)
+    assert "12.3 %" in made
+    assert "99.9" not in made
+    assert made.startswith("before\n")
+    assert made.endswith("after\n")
+    assert filled(made, tmp_path) == made
+
+
+def test_collect_keeps_metrics_and_settings(tmp_path: Path) -> None:
+    for name in ("vanilla", "vkd"):
+        folder = tmp_path / "demo" / name
+        folder.mkdir(parents=True)
+        (folder / "metrics.json").write_text(json.dumps({"forget/vqa_accuracy": 0.5}))
+        (folder / "config.yaml").write_text(f"model: {name}\n")
+        (folder / "versions.json").write_text('{"python": "3.11"}')
+    collect(tmp_path / "demo", tmp_path / "result.json")
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert set(result["runs"]) == {"vanilla", "vkd"}
+    assert result["runs"]["vkd"]["metrics"] == {"forget/vqa_accuracy": 0.5}
+    assert result["settings"]["vanilla"] == {"model": "vanilla"}
+
+
+def test_wrong_use_prints_the_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["nonsense"]) == 2
+    assert "collect runs/demo" in capsys.readouterr().err
