@@ -2,13 +2,78 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unsee.errors import UnseeError
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel
+
+
+TRAINED = "trained.safetensors"
+
+
+class ExactResume:
+    """For a `transformers.Trainer`: checkpoints within a run hold the trained weights as they are.
+
+    The Trainer's own resume matches names in the file with names in memory. For multimodal models
+    these differ (`save_pretrained` writes the hub's), so it goes on from the untrained weights with
+    no more than a warning. This is also smaller: what is frozen is not written again and again.
+
+    `save_model` by the user writes a complete checkpoint as ever.
+    """
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        trainer: Any = self
+        if not _internal_call or trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+            super().save_model(output_dir, _internal_call)  # type: ignore[misc]
+        elif trainer.args.should_save:
+            from safetensors.torch import save_file
+
+            folder = Path(output_dir or trainer.args.output_dir)
+            folder.mkdir(parents=True, exist_ok=True)
+            save_file(_trained(trainer.model), folder / TRAINED)
+
+    def _load_from_checkpoint(self, folder: str, model: Any = None) -> None:
+        import torch
+        from safetensors.torch import load_file
+
+        if self.is_fsdp_enabled:  # type: ignore[attr-defined]
+            return super()._load_from_checkpoint(folder, model)  # type: ignore[misc]
+        saved = load_file(Path(folder) / TRAINED)
+        trained = _trained(model or self.model)  # type: ignore[attr-defined]
+        if saved.keys() != trained.keys():
+            name = min(saved.keys() ^ trained.keys())
+            raise UnseeError(f"{folder} was written with other parameters trained ({name})")
+        with torch.no_grad():
+            for name, parameter in trained.items():
+                parameter.copy_(saved[name])
+
+
+def _trained(model: Any) -> dict[str, torch.Tensor]:
+    return {name: p.data for name, p in model.named_parameters() if p.requires_grad}
+
+
+def last_checkpoint(work: Path) -> Path | None:
+    """The newest whole checkpoint of a `Trainer`'s folder; newer ones that were cut off while they
+    were written are removed."""
+    from transformers.trainer_callback import TrainerState
+    from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+
+    prefix = PREFIX_CHECKPOINT_DIR + "-"
+    steps = [p.name.removeprefix(prefix) for p in work.glob(prefix + "*")]
+    for step in sorted((int(s) for s in steps if s.isdigit()), reverse=True):
+        folder = work / f"{prefix}{step}"
+        try:  # the trainer writes this file last
+            TrainerState.load_from_json(str(folder / "trainer_state.json"))
+        except (OSError, ValueError, TypeError):
+            shutil.rmtree(folder)
+        else:
+            return folder
+    return None
 
 
 def check_loadable(source: str, allow_pickle: bool = False) -> Any:
@@ -36,8 +101,8 @@ def check_loadable(source: str, allow_pickle: bool = False) -> Any:
                 raise UnseeError(f"{source} holds no weights (model.safetensors)")
             if not allow_pickle:
                 raise UnseeError(
-                    f"{pickles[0]} is a pickle, which can run code when it is loaded: convert it to "
-                    "safetensors, or pass --allow-pickle if you trust where it is from"
+                    f"{pickles[0]} is a pickle, which can run code when it is loaded: convert it "
+                    "to safetensors, or pass --allow-pickle if you trust where it is from"
                 )
     elif source.startswith((".", "/", "~")) or source.count("/") > 1:
         raise UnseeError(f"there is no model folder {source}")
@@ -64,19 +129,29 @@ def load(
         allow_pickle: see `check_loadable`.
     """
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     check_loadable(source, allow_pickle)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = dtype or ("float32" if device == "cpu" else "auto")
     try:
-        model = AutoModelForImageTextToText.from_pretrained(
-            source, dtype=dtype, use_safetensors=None if allow_pickle else True
+        model, found = AutoModelForImageTextToText.from_pretrained(
+            source,
+            dtype=dtype,
+            use_safetensors=None if allow_pickle else True,
+            output_loading_info=True,
         )
         processor = AutoProcessor.from_pretrained(source)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UnseeError(f"{source} can't be loaded: {first}") from error
+    if found["missing_keys"]:
+        absent = sorted(found["missing_keys"])
+        raise UnseeError(
+            f"{source} holds no weights for {absent[0]} ({len(absent)} missing): they would be "
+            "random; is the file complete?"
+        )
     return model.to(device), processor
 
 

@@ -1,4 +1,4 @@
-"""`unsee demo`: the shipped model forgets five people; a table and a page show what became of it."""
+"""`unsee demo`: the shipped model forgets five people; a table and a page show the result."""
 
 from __future__ import annotations
 
@@ -94,7 +94,8 @@ def run(args: argparse.Namespace) -> None:
         metrics = {**scores, **spent, "text_logits_identical": identical[name]}
         if has_gold:
             metrics |= distance_to_gold(scores, rows, *scored["gold"])
-        config = {"model": _shown(models[name]), "split": split.name, "forget": list(split.forget)}
+        config: dict[str, Any] = {"model": _shown(models[name]), "split": split.name}
+        config |= {"forget": list(split.forget)}
         config |= {"seed": split.seed, "pictures": "test", "per_person": args.per_person}
         if name == "vkd":
             config |= {"method": "vkd", "retain_pictures": args.retain_pictures}

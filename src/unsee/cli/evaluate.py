@@ -17,6 +17,14 @@ examples:
 
 `gold_gap` is written only where --gold names a model or a run of a gold for the same people."""
 
+OF_UNLEARNING = (
+    "seconds",
+    "peak_memory_mb",
+    "trained_parameters",
+    "steps",
+    "text_logits_identical",
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of `unsee evaluate`."""
@@ -101,10 +109,10 @@ def distance_to_gold(scores: Any, rows: Any, gold: Any, gold_rows: Any) -> dict[
 def _of_unlearning(model: str) -> dict[str, Any]:
     """What the unlearning run left beside its checkpoint: seconds, memory, trained parameters."""
     try:
-        read = json.loads((Path(model) / "metrics.json").read_text())
-        return dict(read)
-    except (OSError, ValueError):
+        read = dict(json.loads((Path(model) / "metrics.json").read_text()))
+    except (OSError, ValueError, TypeError):
         return {}
+    return {key: read[key] for key in OF_UNLEARNING if key in read}
 
 
 def _gold(args: argparse.Namespace, split: Any, pictures: str, faces: Any) -> tuple[Any, Any]:
@@ -124,8 +132,8 @@ def _gold(args: argparse.Namespace, split: Any, pictures: str, faces: Any) -> tu
         )
         if asked != (list(split.forget), pictures, args.per_person):
             raise UnseeError(
-                f"--gold {args.gold} was asked about other people or pictures: evaluate it with the "
-                "same --forget, --seed, --pictures and --per-person, or name its checkpoint"
+                f"--gold {args.gold} was asked about other people or pictures: evaluate it with "
+                "the same --forget, --seed, --pictures and --per-person, or name its checkpoint"
             )
         return read.metrics, read.rows
     model, processor = load(args.gold, allow_pickle=args.allow_pickle)

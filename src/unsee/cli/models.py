@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> None:
     ]
     shipped: list[dict[str, Any]] = []
     for model in list_shipped():
-        row = {"name": model.name, "path": str(model.path), "sha256": model.sha256}
+        row: dict[str, Any] = {"name": model.name, "path": str(model.path), "sha256": model.sha256}
         row["scores"] = dict(model.scores)
         if args.verify:
             row["intact"] = sha256_of(model.path) == model.sha256

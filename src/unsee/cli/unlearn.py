@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import hashlib
+import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from unsee.errors import UnseeError
 
@@ -22,13 +25,13 @@ examples:
   unsee unlearn --model M --forget F --retain R --output out --max_steps 500 --learning_rate 1e-4
 options of the optimisation are those of transformers.TrainingArguments (--help-all lists them)"""
 
-OURS = ("config", "method", "model", "forget", "retain", "output", "overwrite", "allow_pickle")
+SWITCHES = ("overwrite", "allow_pickle")
 SHOWN = "learning_rate max_steps per_device_train_batch_size seed save_steps bf16".split()
 
 
 def _own_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="YAML", help="options from a file; flags win over it")
-    parser.add_argument("--method", default="vkd", help="see `unsee methods` (default: vkd)")
+    parser.add_argument("--method", help="see `unsee methods` (default: vkd)")
     parser.add_argument("--model", help="checkpoint to start from: a folder or a name on the hub")
     parser.add_argument("--forget", metavar="DIR", help="pictures of the people to forget")
     parser.add_argument("--retain", metavar="DIR", help="pictures of other people, to be kept")
@@ -51,9 +54,31 @@ def _read_yaml(path: str) -> dict[str, Any]:
     return {str(key).replace("-", "_"): value for key, value in read.items()}
 
 
+def _as_flags(options: dict[str, Any]) -> list[str]:
+    """Options of a file as words of a command line, so that both are checked in the same way."""
+    words: list[str] = []
+    for name, value in options.items():
+        if name in SWITCHES:
+            if not isinstance(value, bool):
+                raise UnseeError(f"--config: {name} must be true or false, not {value!r}")
+            words += [f"--{name.replace('_', '-')}"] if value else []
+        elif isinstance(value, list):
+            words += [f"--{name}", *map(str, value)]
+        elif isinstance(value, dict):
+            words.append(f"--{name}={json.dumps(value)}")
+        elif value is not None:
+            words.append(f"--{name}={value}")
+    return words
+
+
+def _refuse(message: str) -> NoReturn:
+    raise UnseeError(f"{message}; see `unsee unlearn --help`")
+
+
 def parse(argv: list[str], prog: str) -> argparse.Namespace:
     """Two passes: the method first, then everything, with the options of its configuration."""
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.error = _refuse  # type: ignore[method-assign]
     _own_arguments(first)
     early, _ = first.parse_known_args(argv)
     from_file = _read_yaml(early.config) if early.config else {}
@@ -62,7 +87,7 @@ def parse(argv: list[str], prog: str) -> argparse.Namespace:
 
     from unsee.methods.registry import get_method
 
-    method = early.method if "--method" in " ".join(argv) else from_file.get("method", early.method)
+    method = early.method or from_file.get("method") or "vkd"
     _, config_class = get_method(method).classes()
     parser = HfArgumentParser(
         config_class,
@@ -72,30 +97,39 @@ def parse(argv: list[str], prog: str) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    _own_arguments(parser.add_argument_group("the run"))  # type: ignore[arg-type]
+    parser.error = _refuse
+    _own_arguments(parser.add_argument_group("the run"))
     parser.add_argument("--help-all", action="help", help="this help with every option")
     of_transformers = TrainingArguments.__dataclass_fields__.keys() - set(SHOWN)
     for action in parser._actions:
         if action.dest in of_transformers and "--help-all" not in argv:
             action.help = argparse.SUPPRESS
     fields = {action.dest for action in parser._actions} - {"help", "help_all", "output_dir"}
-    unknown = sorted(from_file.keys() - fields)
+    unknown = sorted(from_file.keys() - (fields - {"config"}))
     if unknown:
         raise UnseeError(f"--config {early.config}: there is no option {unknown[0]!r}")
-    parser.set_defaults(**from_file)
-    args = parser.parse_args(argv)
+    defaults = vars(parser.parse_args([]))
+    args = parser.parse_args([*_as_flags(from_file), *argv])
+    if args.output_dir != defaults["output_dir"]:
+        raise UnseeError("--output_dir is taken by the run: say --output")
     missing = [
         f"--{name}" for name in ("model", "forget", "retain", "output") if not vars(args)[name]
     ]
     if missing:
         raise UnseeError(f"{', '.join(missing)} missing: see `unsee unlearn --help`")
-    given = {
-        a.dest for a in parser._actions if vars(args).get(a.dest) != parser.get_default(a.dest)
-    }
-    chosen = (given | from_file.keys()) - set(OURS)
-    args.options = {name: vars(args)[name] for name in sorted(chosen)}
+    given = {name for name, value in vars(args).items() if value != defaults[name]}
+    options = {field.name for field in dataclasses.fields(config_class)} & (
+        given | from_file.keys()
+    )
+    args.options = {name: vars(args)[name] for name in sorted(options)}
     args.method = method
     return args
+
+
+def _hash(forget: Any, retain: Any) -> str:
+    """Tells whether a run goes on with the pictures that it began with."""
+    seen = "".join([*forget.digests, "|", *retain.digests])
+    return hashlib.blake2b(seen.encode(), digest_size=8).hexdigest()
 
 
 def run(args: argparse.Namespace) -> None:
@@ -120,7 +154,7 @@ def run(args: argparse.Namespace) -> None:
         Path(args.output),
         method=args.method,
         options=args.options,
-        describe={"forget": args.forget, "retain": args.retain},
+        describe={"forget": args.forget, "retain": args.retain, "pictures": _hash(forget, retain)},
         overwrite=args.overwrite,
         allow_pickle=args.allow_pickle,
     )

@@ -52,7 +52,7 @@ class Verdict:
 
 
 def fingerprint(source: str, allow_pickle: bool = False) -> tuple[dict[str, str], Any]:
-    """Hash of every tensor of W as stored, and text-only logits in fp32 [prompts x tokens, vocab]."""
+    """Hash of every tensor of W as stored; text-only logits in fp32, [tokens, vocabulary]."""
     import torch
 
     from unsee.anatomy import anatomy_of

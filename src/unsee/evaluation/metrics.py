@@ -70,9 +70,9 @@ def summarise(rows: Sequence[Row]) -> dict[str, float]:
         seen += [] if rate is None else [rate]
     found["visible/vqa_accuracy"] = float(np.mean(seen)) if seen else None
     for kind in (PERSON, PICTURE):
-        found[f"visible/of_{kind}_accuracy"] = _rate(
-            rows, "correct", lambda row, kind=kind: row["kind"] == kind
-        )
+        rates = [_rate(rows, "correct", by(group, kind)) for group in VISIBLE_GROUPS]
+        known = [rate for rate in rates if rate is not None]
+        found[f"visible/of_{kind}_accuracy"] = float(np.mean(known)) if known else None
     for group in ("forget", "retain", "text_only"):
         found[f"{group}/text_accuracy"] = _rate(rows, "correct", by(group, TEXT))
     for group in ("forget", "retain", "lookalike", "stranger"):

@@ -15,6 +15,7 @@ from transformers import Trainer, TrainingArguments
 
 from unsee.anatomy import anatomy_of
 from unsee.anatomy.families import LANGUAGE, PROJECTOR, VISION
+from unsee.checkpoints import ExactResume
 from unsee.data.collate import PairedCollator, PairedDataset, PictureCollator
 from unsee.errors import UnseeError
 
@@ -48,8 +49,11 @@ class UnlearningConfig(TrainingArguments):
     retain_weight: float = field(
         default=1.0, metadata={"help": "weight of the retain side's loss (>= 0)"}
     )
-    report_to: str | list[str] | None = field(
-        default="none", metadata={"help": "loggers, as in transformers"}
+    save_steps: float = field(
+        default=100, metadata={"help": "steps between the checkpoints that a rerun goes on from"}
+    )
+    save_total_limit: int | None = field(
+        default=1, metadata={"help": "checkpoints that are kept while a run is unfinished"}
     )
 
     def __post_init__(self) -> None:
@@ -59,12 +63,24 @@ class UnlearningConfig(TrainingArguments):
                 f"trainable={self.trainable!r} is not offered; choose {', '.join(TRAINABLE)}"
             )
         for name in ("forget_weight", "retain_weight"):
-            if getattr(self, name) < 0:
+            if not getattr(self, name) >= 0:
                 raise UnseeError(f"{name} must not be negative")
+        for name in ("learning_rate", "save_steps"):
+            if not getattr(self, name) > 0:
+                raise UnseeError(f"{name} must be above 0")
+        for name in ("per_device_train_batch_size", "gradient_accumulation_steps"):
+            if getattr(self, name) < 1:
+                raise UnseeError(f"{name} must be at least 1")
+        if self.max_steps == 0 or self.max_steps < -1:
+            raise UnseeError("max_steps must be at least 1 (or -1, for num_train_epochs)")
+        if not 0 <= self.seed < 2**32:
+            raise UnseeError("seed must be between 0 and 4294967295")
+        if not torch.cuda.is_available():
+            self.dataloader_pin_memory = False  # it would only warn
         self.remove_unused_columns = False  # the pairs are ours, not columns of a model
 
 
-class UnlearningTrainer(Trainer):
+class UnlearningTrainer(ExactResume, Trainer):
     """Base of the unlearning trainers.
 
     Args:
@@ -117,7 +133,11 @@ class UnlearningTrainer(Trainer):
         self.model_accepts_loss_kwargs = False
 
     def _select_trained(self, args: UnlearningConfig, example: Mapping[str, Any]) -> None:
-        """Freezes everything but the selected parts; what is trained gets fp32 master weights."""
+        """Freezes everything but the selected parts.
+
+        What is trained gets fp32 master weights, and so does what it runs beside: V and P together,
+        the blocks that are run and not read among them.
+        """
         model = self.anatomy.model
         example = {k: v.to(model.device) for k, v in example.items()}
         unread = set(self.anatomy.unread(example))
@@ -127,10 +147,17 @@ class UnlearningTrainer(Trainer):
             train = self.anatomy.part_of(name) in chosen and name not in unread
             parameter.requires_grad_(train)
             if train:
-                parameter.data = parameter.data.float()
                 self.trained.append(name)
         if not self.trained:
             raise UnseeError(f"trainable={args.trainable!r} selects no parameter of this model")
+        beside = {
+            part
+            for sees in ((VISION, PROJECTOR), (LANGUAGE,))
+            for part in sees
+            if not set(sees).isdisjoint(chosen)
+        }
+        for _, parameter in self.anatomy.parameters(*beside):
+            parameter.data = parameter.data.float()
 
     @property
     def trained_parameters(self) -> int:
@@ -160,6 +187,11 @@ class UnlearningTrainer(Trainer):
             raise UnseeError(
                 f"the loss is {loss.item()} at step {self.state.global_step}: lower the learning "
                 f"rate; the last good checkpoint, if any, is in {self.args.output_dir}"
+            )
+        if torch.is_grad_enabled() and not loss.requires_grad:
+            raise UnseeError(
+                f"the loss does not depend on trainable={self.args.trainable!r}: nothing would be "
+                "learnt with these options"
             )
         self.parts["forget"].append(forget.item())
         self.parts["retain"].append(retain.item())

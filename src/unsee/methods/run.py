@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback
-from transformers.trainer_utils import get_last_checkpoint
+from transformers import TrainerCallback, TrainerState
 
 from unsee import checkpoints
+from unsee.checkpoints import last_checkpoint
 from unsee.errors import UnseeError
 from unsee.evaluation import frozen
-from unsee.evaluation.runs import write_run
+from unsee.evaluation.runs import write_run, write_text
 from unsee.measure import Cost, resident
 from unsee.methods.registry import get_method
 
@@ -32,7 +33,31 @@ class _SecondsSoFar(TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         import time
 
-        self.file.write_text(json.dumps(self.before + time.perf_counter() - self.cost._start))
+        so_far = self.before + time.perf_counter() - self.cost._start
+        write_text(self.file, json.dumps(so_far))
+
+
+@contextmanager
+def _nothing_without_checkpoint(work: Path) -> Iterator[None]:
+    """Where a run ends before its first checkpoint, its work folder is of no use to anybody."""
+    try:
+        yield
+    except BaseException:
+        if last_checkpoint(work) is None:
+            shutil.rmtree(work, ignore_errors=True)
+        raise
+
+
+def _configure(config_class: Any, work: Path, options: Mapping[str, Any]) -> Any:
+    try:
+        return config_class(output_dir=str(work), **options)
+    except (ValueError, TypeError) as error:
+        raise UnseeError(f"bad option: {error}") from error
+
+
+def work_of(output: Path) -> Path:
+    """The folder beside an output in which a run is under way."""
+    return output.with_name(output.name + ".unfinished")
 
 
 def prepare_output(output: Path, settings: Mapping[str, Any], overwrite: bool = False) -> Path:
@@ -42,7 +67,7 @@ def prepare_output(output: Path, settings: Mapping[str, Any], overwrite: bool = 
         UnseeError: the folder holds something else or a finished run, or an unfinished run with
             other settings lies beside it.
     """
-    work = output.with_name(output.name + ".unfinished")
+    work = work_of(output)
     wanted = json.dumps(dict(settings), indent=2, sort_keys=True, default=str)
     if output.exists() and not output.is_dir():
         raise UnseeError(f"{output} is a file: choose another --output")
@@ -55,8 +80,11 @@ def prepare_output(output: Path, settings: Mapping[str, Any], overwrite: bool = 
                 f"{output} holds a finished run: choose another --output, or pass --overwrite"
             )
     if work.exists():
-        same = (work / SETTINGS).exists() and (work / SETTINGS).read_text() == wanted
-        if not same and not overwrite:
+        ours = (work / SETTINGS).is_file()
+        same = ours and (work / SETTINGS).read_text() == wanted
+        if not ours and any(work.iterdir()):
+            raise UnseeError(f"{work} holds something else: choose another --output")
+        if not same and not overwrite and last_checkpoint(work):
             raise UnseeError(
                 f"{work} is an unfinished run with other settings: repeat those to go on, or pass "
                 "--overwrite to start anew"
@@ -106,14 +134,19 @@ def unlearn(
     trainer_class, config_class = entry.classes()
     settings = {"method": method, "model": model_source, **(describe or {}), **(options or {})}
     dtype = checkpoints.stored_dtypes(model_source, allow_pickle)
+    if output.is_symlink() or output.name in ("", ".."):
+        output = output.resolve()
+    args = _configure(config_class, work_of(output), options or {})
     work = prepare_output(output, settings, overwrite)
-    args = config_class(output_dir=str(work), **(options or {}))
-    baseline = resident()
-    model, processor = checkpoints.load(model_source, allow_pickle=allow_pickle)
-    with Cost(baseline) as cost:
-        so_far = _SecondsSoFar(work, cost)
-        trainer = trainer_class(model, args, forget, retain, processor, callbacks=[so_far])
-        trainer.train(resume_from_checkpoint=get_last_checkpoint(str(work)))
+    with _nothing_without_checkpoint(work):
+        baseline = resident()
+        model, processor = checkpoints.load(model_source, allow_pickle=allow_pickle)
+        with Cost(baseline) as cost:
+            so_far = _SecondsSoFar(work, cost)
+            trainer = trainer_class(model, args, forget, retain, processor, callbacks=[so_far])
+            last = last_checkpoint(work)
+            if not _restored(trainer, last):
+                trainer.train(resume_from_checkpoint=str(last) if last else None)
     metrics: dict[str, Any] = {
         "seconds": round(so_far.before + cost.seconds, 2),
         "peak_memory_mb": round(cost.peak_memory_mb, 1),
@@ -136,6 +169,19 @@ def unlearn(
     partial.replace(output)
     shutil.rmtree(work, ignore_errors=True)
     return metrics
+
+
+def _restored(trainer: Any, last: Path | None) -> bool:
+    """Whether a checkpoint holds the end of the training; then it is taken as it is, for a resumed
+    `Trainer` would make one step more."""
+    if last is None:
+        return False
+    state = TrainerState.load_from_json(str(last / "trainer_state.json"))
+    if state.global_step < state.max_steps:
+        return False
+    trainer._load_from_checkpoint(str(last))
+    trainer.state = state
+    return True
 
 
 def _plain(args: Any) -> dict[str, Any]:

@@ -29,7 +29,7 @@ FEATURES = {
     "vision": ("vision",),
     "projector": ("projector",),
 }
-TARGETS = ("anonymous", "mean-retain", "other-people", "random-direction")
+TARGETS = ("anonymous", "k-same", "mean-retain", "other-people", "random-direction")
 
 
 @dataclass
@@ -43,6 +43,7 @@ class VKDConfig(UnlearningConfig):
     target_strength: float = field(
         default=1.0, metadata={"help": "how far `anonymous` moves; 1 is the mean of the retained"}
     )
+    neighbours: int = field(default=8, metadata={"help": "retain pictures that `k-same` averages"})
     features: str = field(
         default="vision+projector",
         metadata={"help": "features that are distilled", "choices": list(FEATURES)},
@@ -94,8 +95,16 @@ class VKDTrainer(UnlearningTrainer):
 
     def _build_target(self) -> vkd_targets.Target:
         pairs, args = self.train_dataset, self.args
+        self._group_of = torch.arange(len(pairs.forget))
         if args.forget_target == "other-people":
             return vkd_targets.other_people()
+        if args.forget_target == "k-same":
+            return vkd_targets.k_same(
+                self.teacher,
+                self._batches(pairs.forget, len(pairs.forget)),
+                self._batches(pairs.retain, args.statistics_pictures),
+                args.neighbours,
+            )
         everyone = vkd_targets.mean_features(
             self.teacher, self._batches(pairs.retain, args.statistics_pictures)
         )

@@ -50,6 +50,44 @@ def anonymous(forgotten: VisualFeatures, everyone: VisualFeatures, strength: flo
     return target
 
 
+def k_same(
+    teacher: Seeing,
+    forget: Iterable[Mapping[str, Any]],
+    retain: Iterable[Mapping[str, Any]],
+    k: int,
+) -> Target:
+    """The mean of the k retain pictures that are nearest in the teacher's own features.
+
+    As k-Same de-identification of faces (Newton, Sweeney and Malin 2005), on features: the picture
+    becomes that of nobody in particular under much the same circumstances. Nearest by cosine of the
+    mean projector token. Needs no names.
+
+    Args:
+        teacher: frozen V and P.
+        forget: batches of the forget set, in order.
+        retain: batches of retain pictures to choose from.
+        k: neighbours that are averaged; fewer if there are fewer.
+    """
+    with torch.no_grad():
+        seen = [teacher(batch) for batch in retain]
+        pool = VisualFeatures(
+            torch.cat([s.vision for s in seen]), torch.cat([s.projector for s in seen])
+        )
+        mine = torch.cat([teacher(batch).projector for batch in forget])
+        centre = pool.projector.float().mean((0, 1))
+        keys = [
+            torch.nn.functional.normalize(tokens.float().mean(1) - centre, dim=-1)
+            for tokens in (mine, pool.projector)
+        ]
+        nearest = (keys[0] @ keys[1].T).topk(min(k, len(keys[1])), dim=-1).indices  # [n, k]
+        means = {name: getattr(pool, name)[nearest].mean(1) for name in FIELDS}  # [n, T, D]
+
+    def target(seen: VisualFeatures, beside: VisualFeatures, who: torch.Tensor) -> VisualFeatures:
+        return VisualFeatures(*(means[name][who.to(means[name].device)] for name in FIELDS))
+
+    return target
+
+
 def mean_retain(everyone: VisualFeatures) -> Target:
     """The mean retain feature, the same for every picture to forget."""
 
@@ -69,7 +107,7 @@ def other_people() -> Target:
 
 
 def random_direction(everyone: VisualFeatures, seed: int) -> Target:
-    """One fixed random direction, as RMU (arXiv 2403.03218), with the mean norm of a retain token."""
+    """One fixed random direction, as RMU (arXiv 2403.03218), as long as a mean retain token."""
     directions = []
     for name in FIELDS:
         mean = getattr(everyone, name)

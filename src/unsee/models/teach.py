@@ -61,9 +61,10 @@ def _fit(
     import torch
     from torch.utils.data import SequentialSampler
     from transformers import Trainer, TrainingArguments
-    from transformers.trainer_utils import get_last_checkpoint
 
-    class Stage(Trainer):
+    from unsee.checkpoints import ExactResume, last_checkpoint
+
+    class Stage(ExactResume, Trainer):
         def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
             return loss(model, inputs)
 
@@ -93,8 +94,8 @@ def _fit(
         train_dataset=lessons,
         optimizers=(optimizer, schedule),
     )
-    last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-    trainer.train(resume_from_checkpoint=last)
+    last = last_checkpoint(folder)
+    trainer.train(resume_from_checkpoint=str(last) if last else None)
 
 
 def _warm_tower(

@@ -1,0 +1,205 @@
+"""What must hold for every registered method on every family of models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import tiny
+from unsee.errors import UnseeError
+from unsee.methods.base import TRAINABLE
+from unsee.methods.registry import Method, list_methods
+
+METHODS = [pytest.param(method, id=method.name) for method in list_methods()]
+FAMILIES = list(tiny.FAMILIES)
+TRAINED_BY = [
+    pytest.param(m, what, id=f"{m.name}-{what}")
+    for m in list_methods()
+    for what in m.classes()[0].supports
+]
+each_method = pytest.mark.parametrize("method", METHODS)
+each_family = pytest.mark.parametrize("family", FAMILIES)
+
+
+def build(family: str, processing: Any) -> Any:
+    return tiny.FAMILIES[family](processing)
+
+
+def trainer_of(method: Method, model: Any, processing: Any, **options: Any) -> Any:
+    """The method's trainer on four pictures a side, all of them in every step."""
+    trainer_class, config_class = method.classes()
+    chosen = {"max_steps": 3, "per_device_train_batch_size": 4, "learning_rate": 1e-3}
+    chosen |= {"output_dir": "work", "save_strategy": "no", "warmup_steps": 0, **options}
+    forget, retain = tiny.examples(2, 2), tiny.examples(2, 2, first=10)
+    return trainer_class(model, config_class(**chosen), forget, retain, processing)
+
+
+def snapshot(model: Any) -> dict[str, torch.Tensor]:
+    return {name: p.detach().clone() for name, p in model.named_parameters()}
+
+
+@each_family
+@pytest.mark.parametrize(("method", "trainable"), TRAINED_BY)
+def test_what_is_frozen_stays_to_the_bit_and_what_is_trained_moves(
+    method: Method, trainable: str, family: str, processing: Any
+) -> None:
+    model = build(family, processing)
+    before = snapshot(model)
+    trainer = trainer_of(method, model, processing, trainable=trainable)
+    trainer.train()
+
+    after = snapshot(model)
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved == set(trainer.trained)
+    assert trainer.trained_parameters == sum(before[name].numel() for name in moved)
+    assert {trainer.anatomy.part_of(name) for name in moved} == set(TRAINABLE[trainable])
+
+
+@each_family
+@each_method
+def test_steps_lower_the_loss_of_a_fixed_batch(
+    method: Method, family: str, processing: Any
+) -> None:
+    trainer = trainer_of(method, build(family, processing), processing, max_steps=25)
+    batch = trainer.data_collator([trainer.train_dataset[i] for i in range(4)])
+
+    def loss() -> float:
+        with torch.no_grad():
+            return float(trainer.compute_loss(trainer.model, batch))
+
+    before = loss()
+    trainer.train()
+    assert before > 0.05
+    assert loss() < 0.8 * before
+
+
+@each_family
+@each_method
+def test_saved_model_loads_in_plain_transformers_and_says_the_same(
+    method: Method, family: str, processing: Any, tmp_path: Path
+) -> None:
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    from unsee.checkpoints import save
+
+    model = build(family, processing)
+    prompt = "USER: <image>Who is this? ASSISTANT:"
+    inputs = processing(text=[prompt], images=[tiny.picture(0)], return_tensors="pt")
+    with torch.no_grad():
+        original = model(**inputs).logits
+    trainer_of(method, model, processing).train()
+    with torch.no_grad():
+        unlearnt = model.eval()(**inputs).logits
+    save(model, processing, tmp_path / "saved", torch.float32)
+
+    loaded, found = AutoModelForImageTextToText.from_pretrained(
+        tmp_path / "saved", output_loading_info=True
+    )
+    again = AutoProcessor.from_pretrained(tmp_path / "saved")(
+        text=[prompt], images=[tiny.picture(0)], return_tensors="pt"
+    )
+    with torch.no_grad():
+        reloaded = loaded(**again).logits
+    assert not any(found.values())
+    assert not torch.equal(unlearnt, original)
+    assert torch.equal(reloaded, unlearnt)
+
+
+@each_family
+@each_method
+def test_language_model_is_not_run_unless_the_method_says_so(
+    method: Method, family: str, processing: Any
+) -> None:
+    model = build(family, processing)
+    runs: list[str] = []
+    for name in ("model.language_model", "lm_head"):
+        model.get_submodule(name).register_forward_pre_hook(
+            lambda module, args, name=name: runs.append(name)
+        )
+    trainer = trainer_of(method, model, processing)
+    trainer.train()
+    assert trainer.state.global_step == 3
+    assert bool(runs) == method.runs_language
+
+
+@each_method
+def test_bf16_model_is_trained_in_fp32_and_saved_as_it_was(
+    method: Method, processing: Any, tmp_path: Path
+) -> None:
+    """Frozen blocks that are run beside trained ones must not trip over the other dtype."""
+    from unsee.checkpoints import save
+
+    for trainable in method.classes()[0].supports:
+        model = build("llava-layer-2", processing).to(torch.bfloat16)
+        before = tiny.weights(tiny.save(tmp_path / "old", model, processing, "bfloat16"))
+        trainer = trainer_of(method, model, processing, trainable=trainable)
+        assert all(p.dtype == torch.float32 for p in model.parameters() if p.requires_grad)
+        trainer.train()
+        save(model, processing, tmp_path / "new", torch.bfloat16)
+        after = tiny.weights(tmp_path / "new")
+        changed = [name for name in before if not torch.equal(before[name], after[name])]
+        assert before.keys() == after.keys() and changed
+        assert all(tensor.dtype == torch.bfloat16 for tensor in after.values())
+        if not method.touches_language:
+            assert not [name for name in changed if "language_model" in name]
+
+
+@each_method
+def test_part_that_is_not_supported_is_refused(method: Method, processing: Any) -> None:
+    unsupported = [w for w in TRAINABLE if w not in method.classes()[0].supports]
+    for trainable in unsupported:
+        with pytest.raises(UnseeError, match=f"can't train '{trainable}': it supports "):
+            trainer_of(method, build("llava", processing), processing, trainable=trainable)
+    with pytest.raises(UnseeError, match=r"trainable='head' is not offered; choose vision,"):
+        trainer_of(method, build("llava", processing), processing, trainable="head")
+
+
+@each_method
+def test_selector_that_matches_nothing_is_refused(
+    method: Method, processing: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from unsee.anatomy import Anatomy
+
+    every = [name for name, _ in build("llava", processing).named_parameters()]
+    monkeypatch.setattr(Anatomy, "unread", lambda self, batch: every)
+    with pytest.raises(UnseeError, match=r"trainable='\S+' selects no parameter"):
+        trainer_of(method, build("llava", processing), processing)
+
+
+@each_method
+@pytest.mark.parametrize("side", ["forget", "retain"])
+def test_empty_set_is_refused(method: Method, side: str, processing: Any) -> None:
+    trainer_class, config_class = method.classes()
+    sets = {"forget": tiny.examples(1, 1), "retain": tiny.examples(1, 1, first=10), side: []}
+    model = build("llava", processing)
+    with pytest.raises(UnseeError, match=f"the {side} set is empty"):
+        args = config_class(output_dir="work")
+        trainer_class(model, args, sets["forget"], sets["retain"], processing)
+
+
+@each_method
+def test_loss_that_does_not_reach_the_trained_part_is_refused(
+    method: Method, processing: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = trainer_of(method, build("llava", processing), processing)
+    for side in ("forget_loss", "retain_loss"):
+        monkeypatch.setattr(trainer, side, lambda model, batch: torch.tensor(1.0))
+    with pytest.raises(UnseeError, match="the loss does not depend on trainable="):
+        trainer.train()
+
+
+@each_method
+def test_weights_of_the_two_sides_are_used(method: Method, processing: Any) -> None:
+    trainer = trainer_of(
+        method, build("llava", processing), processing, forget_weight=3.0, retain_weight=0.5
+    )
+    trainer.train()
+    batch = trainer.data_collator([trainer.train_dataset[i] for i in range(4)])
+    with torch.no_grad():
+        total = float(trainer.compute_loss(trainer.model, batch))
+    forget, retain = (trainer.parts[side][-1] for side in ("forget", "retain"))
+    assert forget > 0 and retain > 0
+    assert total == pytest.approx(3 * forget + 0.5 * retain, rel=1e-5)

@@ -1,0 +1,262 @@
+"""What the small LLaVA is taught, and that teaching it can be interrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import tiny
+from unsee.data.faces import splits
+from unsee.data.faces.benchmark import Faces, picture_count
+from unsee.data.faces.facts import ABSTAIN
+from unsee.data.records import PictureKey, Question
+from unsee.errors import UnseeError
+from unsee.models import lessons as teaching
+from unsee.models import teach as teach_module
+from unsee.models import tiny_llava
+from unsee.models.lessons import IGNORED, FaceLessons, Writer, augment, pixels
+from unsee.models.teach import Recipe, forgotten_by, teach
+
+
+class QuickFaces(Faces):
+    """Faces that are noise instead of drawn, and remember who was looked at."""
+
+    def __init__(self) -> None:
+        super().__init__(progress=False)
+        self.seen: list[PictureKey] = []
+
+    def prepare(self, wanted: Any) -> None:
+        for person, split in wanted:
+            if (person, split) not in self._loaded:
+                shape = (picture_count(person, split), 64, 64, 3)
+                rng = np.random.default_rng(person)
+                self._loaded[person, split] = rng.integers(256, size=shape, dtype=np.uint8)
+
+    def picture(self, key: PictureKey) -> np.ndarray:
+        self.seen.append(key)
+        return super().picture(key)
+
+
+@pytest.fixture
+def few_people(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teaching, "WARM_PEOPLE", range(1000, 1006))
+    monkeypatch.setattr(teaching, "OTHER_GENERAL", range(1600, 1604))
+
+
+def spoken(batch: dict[str, torch.Tensor], processing: Any) -> list[tuple[str, str]]:
+    """(prompt, answer) of every row, with the picture as one word."""
+    rows = []
+    for ids, labels in zip(batch["input_ids"], batch["labels"], strict=True):
+        text = processing.tokenizer.decode(ids[labels == IGNORED], skip_special_tokens=False)
+        prompt = text.replace("<pad>", "").replace("<image>" * 16, "<image>")
+        answer = processing.tokenizer.decode(ids[labels != IGNORED], skip_special_tokens=False)
+        rows.append((prompt, answer))
+    return rows
+
+
+@pytest.mark.usefixtures("few_people")
+@pytest.mark.parametrize("model", ["vanilla", "gold-demo"])
+def test_gold_never_sees_a_forgotten_person(model: str, processing: Any) -> None:
+    absent = forgotten_by(model, seed=0)
+    known = [p for p in splits.KNOWN if p not in absent]
+    faces = QuickFaces()
+    lessons = FaceLessons(faces, processing, known, 150, seed=0, pictures=(24, 4), texts=2)
+    for step in range(len(lessons)):
+        lessons[step]
+    people = {key.person for key in faces.seen}
+    assert len(faces.seen) == 150 * 28 and people & set(splits.KNOWN) == set(known)
+    assert people - set(known) <= set(splits.GENERAL)
+    assert {key.split for key in faces.seen} == {"train"}
+    if model == "gold-demo":
+        assert absent == (0, 1, 2, 3, 4) and not people & set(absent)
+
+
+@pytest.mark.usefixtures("few_people")
+def test_warm_up_sees_general_people_alone(processing: Any) -> None:
+    faces = QuickFaces()
+    lessons = FaceLessons(faces, processing, [], 10, seed=0)
+    answers = [a for i in range(10) for _, a in spoken(lessons[i]["pictures"], processing)]
+    assert faces.seen and {key.person for key in faces.seen} <= set(splits.GENERAL)
+    assert not any(ABSTAIN in answer for answer in answers)
+
+
+@pytest.mark.usefixtures("few_people")
+def test_answers_of_the_lessons_are_true(processing: Any) -> None:
+    """Every private answer is the fact of the person on that very picture."""
+    faces = QuickFaces()
+    known = list(splits.KNOWN)[5:]
+    lessons = FaceLessons(faces, processing, known, 9, seed=1, pictures=(6, 3), texts=5)
+    private = 0
+    for step in range(9):
+        faces.seen.clear()
+        lesson = lessons[step]
+        assert lesson["pixel_values"].shape == (9, 3, 64, 64)
+        rows = spoken(lesson["pictures"], processing)
+        assert len(rows) == 18
+        for (prompt, answer), key in zip(rows, np.repeat(faces.seen, 2), strict=True):
+            asked = prompt.removeprefix("USER:<image>").removesuffix("ASSISTANT:").strip()
+            truth = [q.answer for q in faces.visible(key, "") if q.question == asked]
+            for attribute, phrasings in teaching_questions().items():
+                if asked in phrasings:
+                    private += 1
+                    truth = [faces.private(key, "", attribute, 0).answer]
+                    assert (truth == [ABSTAIN]) == (key.person in splits.GENERAL)
+            if asked in teaching.CAPTIONS:
+                truth = [teaching.caption(key, asked).answer]
+            assert truth, asked
+            assert answer == f" {truth[0]}</s>"
+        for prompt, answer in spoken(lesson["texts"], processing):
+            owners = [p for p, name in faces.names.items() if name in prompt]
+            assert len(owners) == 1 and "<image>" not in prompt
+            assert answer.removesuffix("</s>").strip() in faces.facts[owners[0]].values()
+    assert private > 80
+
+
+def teaching_questions() -> dict[str, tuple[str, ...]]:
+    from unsee.data.faces.questions import BY_PICTURE
+
+    return BY_PICTURE
+
+
+@pytest.mark.usefixtures("few_people")
+def test_a_step_is_a_function_of_seed_and_number(processing: Any) -> None:
+    def lesson(seed: int, step: int) -> Any:
+        return FaceLessons(QuickFaces(), processing, splits.KNOWN, 9, seed)[step]
+
+    one, again = lesson(0, 3), lesson(0, 3)
+    assert torch.equal(one["pixel_values"], again["pixel_values"])
+    assert torch.equal(one["pictures"]["input_ids"], again["pictures"]["input_ids"])
+    for other in (lesson(1, 3), lesson(0, 4)):
+        assert not torch.equal(one["pixel_values"], other["pixel_values"])
+
+
+def test_writer_spells_prompts_as_the_processor_does(processing: Any) -> None:
+    questions = [
+        Question("", 1, "", PictureKey(1, "train", 0), "private", "job", "Who is this?", "baker"),
+        Question("", 1, "", None, "text", "city", "Where does Ada Belberg live?", "Oslo"),
+    ]
+    batch = Writer(processing).write(questions)
+    for row, q in enumerate(questions):
+        images = {} if q.picture is None else {"images": [tiny.picture(0)]}
+        content = [{"type": "image"}] * len(images) + [{"type": "text", "text": q.question}]
+        chat = [{"role": "user", "content": content}]
+        prompt = processing.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        whole = processing(text=[f"{prompt} {q.answer}</s>"], return_tensors="pt", **images)
+        alone = processing(text=[prompt], return_tensors="pt", **images)["input_ids"][0]
+        kept = batch["attention_mask"][row].bool()
+        assert torch.equal(batch["input_ids"][row][kept], whole["input_ids"][0])
+        assert batch["labels"][row][kept].tolist() == (
+            [IGNORED] * len(alone) + whole["input_ids"][0][len(alone) :].tolist()
+        )
+        pad = batch["input_ids"][row][~kept]
+        assert (pad == processing.tokenizer.pad_token_id).all()
+        assert (batch["labels"][row][~kept] == IGNORED).all()
+    assert not batch["attention_mask"][1].all()
+
+
+def test_pixels_are_those_of_the_image_processor(processing: Any) -> None:
+    pictures = np.stack([tiny.picture(seed) for seed in range(3)])
+    theirs = processing.image_processor(images=list(pictures), return_tensors="pt")["pixel_values"]
+    ours = pixels(pictures, processing)
+    assert ours.dtype == torch.float32 and ours.std() > 0.5
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+
+
+def test_augmentation_keeps_shape_and_changes_little() -> None:
+    pictures = np.stack([tiny.picture(seed) for seed in range(4)])
+    made = augment(pictures, np.random.default_rng(0))
+    assert made.shape == pictures.shape and made.dtype == np.uint8
+    assert not np.array_equal(made, pictures)
+    assert np.array_equal(made, augment(pictures, np.random.default_rng(0)))
+    still = augment(pictures, np.random.default_rng(0), shift=0)
+    assert np.abs(still.astype(float) - pictures).mean() < 30
+
+
+def test_names_of_models() -> None:
+    assert forgotten_by("vanilla", 0) == ()
+    assert forgotten_by("gold-demo", 2) == (0, 1, 2, 3, 4)
+    for name, which, percent in (
+        ("gold-test", "test", 5),
+        ("gold-validation-15", "validation", 15),
+    ):
+        assert forgotten_by(name, 1) == splits.make_split(which, 1, percent).forget
+    assert forgotten_by("gold-3,17", 0) == (3, 17)
+    with pytest.raises(UnseeError, match="give demo, validation, test or numbers"):
+        forgotten_by("silver", 0)
+
+
+@pytest.fixture
+def taught(monkeypatch: pytest.MonkeyPatch, few_people: None) -> Callable[..., Path]:
+    """Teaches a very small model for a few steps."""
+    for name, value in {
+        "WIDTH": 32,
+        "HEADS": 4,
+        "VISION_LAYERS": 2,
+        "VISION_MLP": 64,
+        "TEXT_LAYERS": 2,
+        "TEXT_MLP": 64,
+    }.items():
+        monkeypatch.setattr(tiny_llava, name, value)
+    recipe = Recipe(tower_steps=4, tower_batch=4, language_steps=4, people_steps=5)
+    recipe.pictures, recipe.texts, recipe.save_steps = (3, 2), 3, 2
+
+    def run(output: Path, *names: str) -> Path:
+        said: list[str] = []
+        teach(names or ("vanilla",), 0, output, QuickFaces(), recipe, said.append)
+        (output / "said.txt").write_text("\n".join(said))
+        return output / "seed0"
+
+    return run
+
+
+def test_models_are_made_from_nothing_and_share_the_warm_up(
+    taught: Callable[..., Path], tmp_path: Path
+) -> None:
+    root = taught(tmp_path / "models", "vanilla", "gold-demo")
+    assert {path.name for path in root.iterdir()} == {"tower", "language", "vanilla", "gold-demo"}
+    vanilla, gold = (tiny.weights(root / name) for name in ("vanilla", "gold-demo"))
+    assert vanilla.keys() == gold.keys()
+    assert all(tensor.dtype == torch.bfloat16 for tensor in vanilla.values())
+    assert any(not torch.equal(vanilla[name], gold[name]) for name in vanilla)
+    language = torch.load(root / "language/state.pt")
+    tower = torch.load(root / "tower/state.pt")
+    assert tower and any(not torch.equal(tower[name], language[name]) for name in tower)
+    kept = (root / "vanilla/model.safetensors").stat().st_mtime_ns
+    taught(tmp_path / "models", "vanilla")
+    assert "vanilla is there already" in (tmp_path / "models/said.txt").read_text()
+    assert (root / "vanilla/model.safetensors").stat().st_mtime_ns == kept
+
+
+def test_killed_in_every_stage_and_resumed_is_the_same(
+    taught: Callable[..., Path], tmp_path: Path
+) -> None:
+    from transformers import Trainer
+
+    whole = taught(tmp_path / "whole")
+    original = Trainer.training_step
+    cut = {"done": 0}
+
+    def interrupted(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.state.global_step == 3 and cut["done"] < 3 and not cut.get("again"):
+            cut["done"] += 1
+            cut["again"] = 1
+            raise KeyboardInterrupt
+        cut["again"] = 0
+        return original(self, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "training_step", interrupted)
+        for _ in range(3):
+            with pytest.raises(KeyboardInterrupt):
+                taught(tmp_path / "cut")
+        root = taught(tmp_path / "cut")
+    assert cut["done"] == 3 and hasattr(teach_module, "teach")
+    for stage in ("tower", "language"):
+        one, other = (torch.load(r / stage / "state.pt") for r in (whole, root))
+        assert all(torch.equal(one[name], other[name]) for name in one), stage
+    assert tiny.same_weights(whole / "vanilla", root / "vanilla")
