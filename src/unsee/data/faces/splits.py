@@ -96,8 +96,9 @@ def make_split(which: str, seed: int = 0, percent: int = 5) -> Split:
     retain = tuple(p for p in KNOWN if p not in forget and p not in hidden)
     if not retain:
         raise UnseeError("every known person is to be forgotten: leave some to retain")
-    looks = {p + LOOKALIKE_OFFSET if p < LOOKALIKES.start else p - LOOKALIKE_OFFSET for p in forget}
-    lookalikes = tuple(sorted(looks.intersection(retain).intersection(range(80))))
+    looks = {p + LOOKALIKE_OFFSET for p in forget if p + LOOKALIKE_OFFSET in LOOKALIKES}
+    looks |= {p - LOOKALIKE_OFFSET for p in forget if p in LOOKALIKES}
+    lookalikes = tuple(sorted(looks.intersection(retain)))
     others = [p for p in retain if p not in lookalikes]
     step = max(1, len(others) // RETAIN_SAMPLE)
     sample = tuple(others[seed % step :: step][:RETAIN_SAMPLE])
