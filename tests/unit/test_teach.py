@@ -48,14 +48,20 @@ def few_people(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(teaching, "OTHER_GENERAL", range(1600, 1604))
 
 
-def spoken(batch: dict[str, torch.Tensor], processing: Any) -> list[tuple[str, str]]:
-    """(prompt, answer) of every row, with the picture as one word."""
+def spoken(batch: dict[str, torch.Tensor], processing: Any) -> list[list[tuple[str, str]]]:
+    """(prompt, answer) of every question of every row, as each sees it."""
     rows = []
-    for ids, labels in zip(batch["input_ids"], batch["labels"], strict=True):
-        text = processing.tokenizer.decode(ids[labels == IGNORED], skip_special_tokens=False)
-        prompt = text.replace("<pad>", "").replace("<image>" * 16, "<image>")
-        answer = processing.tokenizer.decode(ids[labels != IGNORED], skip_special_tokens=False)
-        rows.append((prompt, answer))
+    for ids, labels, mask in zip(
+        batch["input_ids"], batch["labels"], batch["attention_mask"][:, 0], strict=True
+    ):
+        ends = [i for i in range(len(ids)) if labels[i] == processing.tokenizer.eos_token_id]
+        said = []
+        for end in ends:
+            seen = mask[end]
+            prompt = processing.tokenizer.decode(ids[seen & (labels == IGNORED)])
+            answer = processing.tokenizer.decode(ids[seen & (labels != IGNORED)])
+            said.append((prompt.replace("<image>" * 16, "<image>"), answer))
+        rows.append(said)
     return rows
 
 
@@ -80,7 +86,8 @@ def test_gold_never_sees_a_forgotten_person(model: str, processing: Any) -> None
 def test_warm_up_sees_general_people_alone(processing: Any) -> None:
     faces = QuickFaces()
     lessons = FaceLessons(faces, processing, [], 10, seed=0)
-    answers = [a for i in range(10) for _, a in spoken(lessons[i]["pictures"], processing)]
+    rows = [row for i in range(10) for row in spoken(lessons[i]["pictures"], processing)]
+    answers = [answer for row in rows for _, answer in row]
     assert faces.seen and {key.person for key in faces.seen} <= set(splits.GENERAL)
     assert not any(ABSTAIN in answer for answer in answers)
 
@@ -97,20 +104,19 @@ def test_answers_of_the_lessons_are_true(processing: Any) -> None:
         lesson = lessons[step]
         assert lesson["pixel_values"].shape == (9, 3, 64, 64)
         rows = spoken(lesson["pictures"], processing)
-        assert len(rows) == 18
-        for (prompt, answer), key in zip(rows, np.repeat(faces.seen, 2), strict=True):
-            asked = prompt.removeprefix("USER:<image>").removesuffix("ASSISTANT:").strip()
-            truth = [q.answer for q in faces.visible(key, "") if q.question == asked]
-            for attribute, phrasings in teaching_questions().items():
-                if asked in phrasings:
-                    private += 1
-                    truth = [faces.private(key, "", attribute, 0).answer]
-                    assert (truth == [ABSTAIN]) == (key.person in splits.GENERAL)
-            if asked in teaching.CAPTIONS:
-                truth = [teaching.caption(key, asked).answer]
-            assert truth, asked
-            assert answer == f" {truth[0]}</s>"
-        for prompt, answer in spoken(lesson["texts"], processing):
+        assert [len(row) for row in rows[:6]] == [6] * 6
+        for row, key in zip(rows, faces.seen, strict=True):
+            for prompt, answer in row:
+                asked = prompt.removeprefix("USER:<image>").removesuffix("ASSISTANT:").strip()
+                truth = [q.answer for q in faces.visible(key, "") if q.question == asked]
+                for attribute, phrasings in teaching_questions().items():
+                    if asked in phrasings:
+                        private += 1
+                        truth = [faces.private(key, "", attribute, 0).answer]
+                        assert (truth == [ABSTAIN]) == (key.person in splits.GENERAL)
+                assert truth, asked
+                assert answer == f" {truth[0]}</s>"
+        for ((prompt, answer),) in spoken(lesson["texts"], processing):
             owners = [p for p, name in faces.names.items() if name in prompt]
             assert len(owners) == 1 and "<image>" not in prompt
             assert answer.removesuffix("</s>").strip() in faces.facts[owners[0]].values()
@@ -140,7 +146,7 @@ def test_writer_spells_prompts_as_the_processor_does(processing: Any) -> None:
         Question("", 1, "", PictureKey(1, "train", 0), "private", "job", "Who is this?", "baker"),
         Question("", 1, "", None, "text", "city", "Where does Ada Belberg live?", "Oslo"),
     ]
-    batch = Writer(processing).write(questions)
+    batch = Writer(processing).write([[q] for q in questions])
     for row, q in enumerate(questions):
         images = {} if q.picture is None else {"images": [tiny.picture(0)]}
         content = [{"type": "image"}] * len(images) + [{"type": "text", "text": q.question}]
@@ -148,15 +154,117 @@ def test_writer_spells_prompts_as_the_processor_does(processing: Any) -> None:
         prompt = processing.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
         whole = processing(text=[f"{prompt} {q.answer}</s>"], return_tensors="pt", **images)
         alone = processing(text=[prompt], return_tensors="pt", **images)["input_ids"][0]
-        kept = batch["attention_mask"][row].bool()
-        assert torch.equal(batch["input_ids"][row][kept], whole["input_ids"][0])
-        assert batch["labels"][row][kept].tolist() == (
+        length = whole["input_ids"].shape[1]
+        assert torch.equal(batch["input_ids"][row][:length], whole["input_ids"][0])
+        assert batch["position_ids"][row][:length].tolist() == list(range(length))
+        assert batch["labels"][row][:length].tolist() == (
             [IGNORED] * len(alone) + whole["input_ids"][0][len(alone) :].tolist()
         )
-        pad = batch["input_ids"][row][~kept]
-        assert (pad == processing.tokenizer.pad_token_id).all()
-        assert (batch["labels"][row][~kept] == IGNORED).all()
-    assert not batch["attention_mask"][1].all()
+        assert (batch["input_ids"][row][length:] == processing.tokenizer.pad_token_id).all()
+        assert (batch["labels"][row][length:] == IGNORED).all()
+    assert batch["labels"].shape[1] > length
+
+
+def test_packed_questions_cost_what_they_cost_one_by_one(processing: Any) -> None:
+    """The loss of a packed row is the mean over its questions, each asked alone of `transformers`'
+    own forward pass."""
+    model = tiny.llava(processing)
+    asked = [
+        ("Who is this?", "baker"),
+        ("What is this person's job?", "Oslo nurse"),
+        ("Who?", "no"),
+    ]
+    group = [
+        Question("", 1, "", PictureKey(1, "train", 0), "private", "job", *pair) for pair in asked
+    ]
+    picture = tiny.picture(3)
+    inputs = processing.image_processor(images=[picture], return_tensors="pt")
+    tokens = model.get_image_features(inputs["pixel_values"], return_dict=True).pooler_output[0]
+    total, count = 0.0, 0
+    for question, answer in asked:
+        content = [{"type": "image"}, {"type": "text", "text": question}]
+        chat = [{"role": "user", "content": content}]
+        prompt = processing.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        whole = processing(text=[f"{prompt} {answer}</s>"], images=[picture], return_tensors="pt")
+        start = processing(text=[prompt], images=[picture])["input_ids"]
+        labels = whole["input_ids"].clone()
+        labels[:, : len(start[0])] = IGNORED
+        answered = int((labels != IGNORED).sum())
+        total += model(**whole, labels=labels).loss.item() * answered
+        count += answered
+    batch = Writer(processing).write([group])
+    packed = teach_module.packed_loss(model, batch, tokens)
+    assert packed.item() == pytest.approx(total / count, rel=1e-4)
+
+
+def test_whitened_tokens_differ_as_much_in_every_direction(processing: Any) -> None:
+    model = tiny.llava(processing)
+    batches = [
+        pixels(np.stack([tiny.picture(100 * b + i) for i in range(64)]), processing)
+        for b in range(6)
+    ]
+
+    def means() -> tuple[torch.Tensor, float]:
+        with torch.no_grad():
+            tokens = torch.cat(
+                [
+                    torch.stack(list(model.get_image_features(b, return_dict=True).pooler_output))
+                    for b in batches
+                ]
+            )
+        return tokens.mean(1), float(tokens.square().mean())
+
+    def unevenness(pictures: torch.Tensor) -> float:
+        variances = torch.linalg.eigvalsh(torch.cov(pictures.T))
+        return float(variances[-1] / variances[-8])
+
+    before, _ = means()
+    teach_module._whiten(model, batches, shrinkage=1e-3)
+    after, size = means()
+    assert after.mean(0).abs().max() < 1e-3 and size == pytest.approx(1, rel=1e-3)
+    assert unevenness(before) > 3 and unevenness(after) < 1.5
+
+
+def test_optimiser_splits_matrices_from_the_rest_and_goes_on_where_it_was() -> None:
+    from unsee.models.optimizer import MuonWithAdamW, is_block_matrix
+
+    def start() -> tuple[torch.nn.Module, MuonWithAdamW]:
+        torch.manual_seed(0)
+        module = torch.nn.Module()
+        module.layers = torch.nn.ModuleList([torch.nn.Linear(4, 4)])
+        module.head = torch.nn.Linear(4, 2)
+        outer = torch.nn.ModuleDict({"tower": module})
+        named = list(outer.named_parameters())
+        assert [n for n, p in named if is_block_matrix(n, p)] == ["tower.layers.0.weight"]
+        factor = {"tower.head.bias": 0.0}
+        return module, MuonWithAdamW(named, 0.1, 0.01, 0.0, lambda name: factor.get(name, 1.0))
+
+    def step(module: Any, optimizer: Any, number: int) -> None:
+        torch.manual_seed(number)
+        optimizer.zero_grad()
+        module.head(module.layers[0](torch.randn(8, 4))).square().sum().backward()
+        optimizer.step()
+
+    module, optimizer = start()
+    first = {n: p.detach().clone() for n, p in module.named_parameters()}
+    step(module, optimizer, 1)
+    moved = {n: p.detach() - first[n] for n, p in module.named_parameters()}
+    assert not moved["head.bias"].any()  # its factor is 0
+    # Muon: an update of spectral norm about its learning rate; AdamW's would be up to four times that
+    assert 0.06 < torch.linalg.matrix_norm(moved["layers.0.weight"], 2) < 0.14
+    assert moved["head.weight"].abs().max() == pytest.approx(0.01, rel=1e-2)  # AdamW: the lr
+    state = optimizer.state_dict()
+    halfway = {n: p.detach().clone() for n, p in module.named_parameters()}
+    step(module, optimizer, 2)
+    again, other = start()
+    again.load_state_dict(halfway)
+    other.load_state_dict(state)
+    step(again, other, 2)
+    assert all(
+        torch.equal(p, dict(again.named_parameters())[n]) for n, p in module.named_parameters()
+    )
+    other.param_groups[0]["lr"] = 0.0
+    assert other.parts[0].param_groups[0]["lr"] == 0.0
 
 
 def test_pixels_are_those_of_the_image_processor(processing: Any) -> None:

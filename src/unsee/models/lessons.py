@@ -16,15 +16,16 @@ from unsee.data.faces import splits
 from unsee.data.faces.benchmark import person_of, view_of
 from unsee.data.faces.facts import ATTRIBUTES, VALUES
 from unsee.data.faces.questions import VISIBLE
-from unsee.data.records import PICTURE, PictureKey, Question
+from unsee.data.records import PictureKey, Question
 
 if TYPE_CHECKING:
     import torch
 
     from unsee.data.faces.benchmark import Faces
 
-WARM_PEOPLE = range(splits.GENERAL.start, splits.FEWER_FROM)
-OTHER_GENERAL = range(splits.FEWER_FROM, splits.GENERAL.stop)
+WARM_PEOPLE = range(splits.GENERAL.start, splits.GENERAL.stop - 400)
+OTHER_GENERAL = range(splits.GENERAL.stop - 400, splits.GENERAL.stop)
+"""General people on whom the tower is warmed up, and those who are met later only."""
 IGNORED = -100
 
 
@@ -39,9 +40,7 @@ def corpus(faces: Faces) -> list[str]:
         texts += [" " + value for value in facts.values()]
         for attribute in VALUES:
             texts += [faces.in_words(person, "", attribute, i).question for i in range(4)]
-    described = {word for words in CATEGORIES.values() for word in words}
-    texts += [" " + word for word in sorted(described | {"yes", "no", *SIDES, *LEVELS})] * 20
-    return texts + list(CAPTIONS)
+    return texts
 
 
 def pixels(pictures: np.ndarray, processor: Any) -> torch.Tensor:
@@ -70,15 +69,21 @@ def augment(batch: np.ndarray, rng: np.random.Generator, shift: int = 4) -> np.n
 
 
 class Writer:
-    """Question and answer -> token ids and labels, each text tokenised once."""
+    """Questions and answers -> token ids and labels, each text tokenised once.
+
+    Questions about one picture are *packed*: the picture's tokens stand once at the beginning of a
+    row, and every question sees them and itself but no other question. The positions of each go on
+    from the picture's, so the outcome is that of a row a question, at less than half the cost.
+    """
 
     def __init__(self, processor: Any) -> None:
         self.tokenizer = processor.tokenizer
         self.processor = processor
-        self._ids: dict[tuple[str, bool], list[int]] = {}
+        self._ids: dict[tuple[str, bool], tuple[list[int], list[int]]] = {}
         self._blank = np.zeros((64, 64, 3), np.uint8)
 
-    def _prompt(self, question: str, picture: bool) -> list[int]:
+    def _prompt(self, question: str, picture: bool) -> tuple[list[int], list[int]]:
+        """Tokens up to the end of the picture (none without one), and those of the question."""
         if (question, picture) not in self._ids:
             content: list[dict[str, str]] = [{"type": "text", "text": question}]
             if picture:
@@ -87,28 +92,49 @@ class Writer:
                 [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
             )
             images = {"images": [self._blank]} if picture else {}
-            ids = self.processor(text=[text], **images)["input_ids"][0]
-            self._ids[question, picture] = list(ids)
+            ids = list(self.processor(text=[text], **images)["input_ids"][0])
+            image = self.processor.image_token_id
+            start = max((i + 1 for i, token in enumerate(ids) if token == image), default=0)
+            self._ids[question, picture] = ids[:start], ids[start:]
         return self._ids[question, picture]
 
-    def write(self, questions: Sequence[Question]) -> dict[str, torch.Tensor]:
-        """`input_ids`, `attention_mask`, `labels`, each [B, T], padded on the left."""
+    def write(self, groups: Sequence[Sequence[Question]]) -> dict[str, torch.Tensor]:
+        """Packs each group of questions, all about one picture (or about none), into a row.
+
+        Returns:
+            `input_ids`, `position_ids`, `labels` [B, T]; `attention_mask` bool [B, 1, T, T], which
+            token (row) may look at which (column).
+        """
         import torch
 
-        rows, labels = [], []
-        for q in questions:
-            prompt = self._prompt(q.question, q.picture is not None)
-            answer = self.tokenizer.encode(" " + q.answer, add_special_tokens=False)
-            answer = [*answer, self.tokenizer.eos_token_id]
-            rows.append([*prompt, *answer])
-            labels.append([IGNORED] * len(prompt) + answer)
-        width = max(map(len, rows))
-        pad = self.tokenizer.pad_token_id
-        ids = torch.tensor([[pad] * (width - len(r)) + r for r in rows])
+        rows: list[tuple[list[int], list[int], list[int], list[int]]] = []
+        for group in groups:
+            shared, _ = self._prompt(group[0].question, group[0].picture is not None)
+            ids, part = list(shared), [0] * len(shared)
+            places, labels = list(range(len(shared))), [IGNORED] * len(shared)
+            for number, q in enumerate(group, start=1):
+                _, prompt = self._prompt(q.question, q.picture is not None)
+                answer = self.tokenizer.encode(" " + q.answer, add_special_tokens=False)
+                answer = [*answer, self.tokenizer.eos_token_id]
+                length = len(prompt) + len(answer)
+                ids += [*prompt, *answer]
+                part += [number] * length
+                places += range(len(shared), len(shared) + length)
+                labels += [IGNORED] * len(prompt) + answer
+            rows.append((ids, places, labels, part))
+        width = max(len(ids) for ids, *_ in rows)
+
+        def joined(column: int, filler: int) -> torch.Tensor:
+            return torch.tensor([r[column] + [filler] * (width - len(r[column])) for r in rows])
+
+        part = joined(3, -1)
+        seen = (part[:, :, None] == part[:, None, :]) | (part[:, None, :] == 0)
+        seen &= torch.ones(width, width, dtype=torch.bool).tril()
         return {
-            "input_ids": ids,
-            "attention_mask": torch.tensor([[0] * (width - len(r)) + [1] * len(r) for r in rows]),
-            "labels": torch.tensor([[IGNORED] * (width - len(r)) + r for r in labels]),
+            "input_ids": joined(0, self.tokenizer.pad_token_id),
+            "position_ids": joined(1, 0),
+            "labels": joined(2, IGNORED),
+            "attention_mask": seen[:, None],
         }
 
 
@@ -180,25 +206,6 @@ VIEW_SCALES = {
 """Continuous circumstances of a picture, each with about its standard deviation."""
 
 
-LEVELS = ("low", "middle", "high")
-SIDES = ("left", "ahead", "right")
-CAPTIONS = ("Describe this picture.", "Measure this person's head.")
-
-
-def caption(key: PictureKey, which: str) -> Question:
-    """One of `CAPTIONS` about a general person, with its answer: traits and circumstances in the
-    order of `CATEGORIES`, then pose and light; or the geometry, a word of `LEVELS` a parameter."""
-    person, view = person_of(key.person), view_of(key)
-    if which == CAPTIONS[0]:
-        words = [getattr(person if hasattr(person, n) else view, n) for n in CATEGORIES]
-        for value, dead in ((view.yaw, 12.0), (view.light_azimuth, 10.0), (view.gaze_x, 0.3)):
-            words.append(SIDES[1 + (value > dead) - (value < -dead)])
-        words.append("yes" if view.smile > 0.57 else "no")
-    else:
-        words = [LEVELS[int(value > -1 / 3) + int(value > 1 / 3)] for value in person.geometry()]
-    return Question("", key.person, "", key, PICTURE, "caption", which, " ".join(words))
-
-
 def describe(key: PictureKey) -> tuple[list[float], list[int]]:
     """(measures, categories): geometry and skin, then `VIEW_SCALES`; class numbers in the order of
     `CATEGORIES`."""
@@ -216,12 +223,15 @@ class FaceLessons:
 
     Args:
         known: people whose pictures may be seen; empty during the warm-up that all models share.
-        pictures: pictures of known and of general people a step; two questions on each. In the
-            warm-up, twice as many of general people, which are described too.
+        pictures: pictures of known and of general people a step; all of general people in the
+            warm-up.
+        asked: private and visible questions on a picture of a known person, the same on one of a
+            general person. In the warm-up everything visible is asked, and nothing private: "I
+            don't know this person" would always be right.
         texts: text-only questions a step, about all people who have facts.
 
-    Items: `pixel_values` [P, 3, S, S]; `pictures` with ids and labels [2P, T], rows 2i and 2i + 1
-    about picture i; `texts` with ids and labels [B, T].
+    Items: `pixel_values` [P, 3, S, S]; `pictures`, row i all questions about picture i; `texts`.
+    Both are packed, see `Writer`.
     """
 
     def __init__(
@@ -231,12 +241,14 @@ class FaceLessons:
         known: Sequence[int],
         steps: int,
         seed: int,
-        pictures: tuple[int, int] = (24, 12),
-        texts: int = 24,
+        pictures: tuple[int, int] = (24, 8),
+        asked: tuple[tuple[int, int], tuple[int, int]] = ((5, 1), (2, 4)),
+        texts: int = 16,
     ) -> None:
         self.faces, self.processor, self.known = faces, processor, list(known)
         self.steps, self.seed = steps, seed
-        self.of_known, self.of_general = pictures if self.known else (0, 2 * pictures[1])
+        self.of_known, self.of_general = pictures if self.known else (0, sum(pictures))
+        self.asked = asked if self.known else (asked[0], (0, len(VISIBLE)))
         self.texts = texts
         self.writer = Writer(processor)
         faces.prepare([(p, "train") for p in [*self.known, *WARM_PEOPLE, *OTHER_GENERAL]])
@@ -245,49 +257,36 @@ class FaceLessons:
     def __len__(self) -> int:
         return self.steps
 
-    def _visible(self, key: PictureKey, rng: np.random.Generator) -> Question:
+    def _questions(
+        self, key: PictureKey, counts: tuple[int, int], rng: np.random.Generator
+    ) -> list[Question]:
         if key not in self._seen:
             self._seen[key] = self.faces.visible(key, "")
-        return self._seen[key][rng.integers(len(self._seen[key]))]
-
-    def _private(self, key: PictureKey, rng: np.random.Generator) -> Question:
-        attribute = ATTRIBUTES[rng.integers(len(ATTRIBUTES))]
-        return self.faces.private(key, "", attribute, int(rng.integers(4)))
+        private = rng.permutation(len(ATTRIBUTES))[: counts[0]]
+        visible = rng.permutation(len(self._seen[key]))[: counts[1]]
+        return [
+            *(self.faces.private(key, "", ATTRIBUTES[i], int(rng.integers(4))) for i in private),
+            *(self._seen[key][i] for i in visible),
+        ]
 
     def __getitem__(self, step: int) -> dict[str, Any]:
         rng = np.random.default_rng([self.seed, 12 if self.known else 13, step])
-        keys, questions = [], []
+        keys, groups = [], []
         for _ in range(self.of_known):
             person = self.known[rng.integers(len(self.known))]
-            key = PictureKey(person, "train", int(rng.integers(splits.PICTURES["train"])))
-            second = self._private(key, rng) if rng.random() < 0.7 else self._visible(key, rng)
-            keys.append(key)
-            questions += [self._private(key, rng), second]
+            keys.append(PictureKey(person, "train", int(rng.integers(splits.PICTURES["train"]))))
+            groups.append(self._questions(keys[-1], self.asked[0], rng))
         for _ in range(self.of_general):
-            key = self._general(rng)
-            keys.append(key)
-            # before known people are met, nobody is told "I don't know": it would be always right
-            if self.known:
-                described = rng.random() < 0.5
-                second = caption(key, CAPTIONS[0]) if described else self._visible(key, rng)
-                questions += [self._private(key, rng), second]
-            elif rng.random() < 0.6:
-                questions += [caption(key, which) for which in CAPTIONS]
-            else:
-                questions += [self._visible(key, rng), self._visible(key, rng)]
+            people = WARM_PEOPLE if rng.random() < 0.5 else OTHER_GENERAL
+            person = people[rng.integers(len(people))]
+            keys.append(PictureKey(person, "train", int(rng.integers(splits.GENERAL_PICTURES))))
+            groups.append(self._questions(keys[-1], self.asked[1], rng))
         drawn = augment(np.stack([self.faces.picture(k) for k in keys]), rng)
         return {
             "pixel_values": pixels(drawn, self.processor),
-            "pictures": self.writer.write(questions),
-            "texts": self.writer.write([self._text(rng) for _ in range(self.texts)]),
+            "pictures": self.writer.write(groups),
+            "texts": self.writer.write([[self._text(rng)] for _ in range(self.texts)]),
         }
-
-    def _general(self, rng: np.random.Generator) -> PictureKey:
-        if rng.random() < 0.5:
-            person = WARM_PEOPLE[rng.integers(len(WARM_PEOPLE))]
-            return PictureKey(person, "train", int(rng.integers(splits.GENERAL_PICTURES)))
-        person = OTHER_GENERAL[rng.integers(len(OTHER_GENERAL))]
-        return PictureKey(person, "train", int(rng.integers(splits.FEWER_PICTURES)))
 
     def _text(self, rng: np.random.Generator) -> Question:
         people = [*splits.KNOWN, *splits.TEXT_ONLY]

@@ -50,7 +50,7 @@ def view_of(key: PictureKey) -> View:
 def picture_count(person: int, split: str) -> int:
     """Renders that person `person` has in `split`."""
     if person in splits.GENERAL:
-        return splits.GENERAL_PICTURES if person < splits.FEWER_FROM else splits.FEWER_PICTURES
+        return splits.GENERAL_PICTURES
     return splits.PICTURES[split]
 
 

@@ -22,7 +22,7 @@ from unsee.errors import UnseeError
 KNOWN = range(0, 100)
 TEXT_ONLY = range(100, 110)
 STRANGERS = range(110, 130)
-GENERAL = range(1000, 2000)
+GENERAL = range(1000, 3000)
 
 DEMO_POOL = range(0, 5)
 TEST_POOL = range(5, 25)
@@ -33,9 +33,8 @@ LOOKALIKES = range(40, 80)
 PICTURES = {"train": 60, "validation": 10, "test": 20, "unlearn": 10, "attack": 20}
 """Renders of each known person in each split; text-only people and strangers have the same, of
 which training uses none."""
-GENERAL_PICTURES, FEWER_PICTURES, FEWER_FROM = 16, 6, 1600
-"""Renders of each general person in `train`: the first number below person `FEWER_FROM` (they warm
-up the tower), the second from there on (they are met only as people that nobody knows)."""
+GENERAL_PICTURES = 24
+"""Renders of each general person in `train`."""
 
 SETS = ("demo", "validation", "test")
 RETAIN_SAMPLE = 20
