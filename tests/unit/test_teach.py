@@ -250,7 +250,7 @@ def test_optimiser_splits_matrices_from_the_rest_and_goes_on_where_it_was() -> N
     step(module, optimizer, 1)
     moved = {n: p.detach() - first[n] for n, p in module.named_parameters()}
     assert not moved["head.bias"].any()  # its factor is 0
-    # Muon: an update of spectral norm about its learning rate; AdamW's would be up to four times that
+    # Muon: spectral norm about its learning rate, where AdamW's would be up to four times that
     assert 0.06 < torch.linalg.matrix_norm(moved["layers.0.weight"], 2) < 0.14
     assert moved["head.weight"].abs().max() == pytest.approx(0.01, rel=1e-2)  # AdamW: the lr
     state = optimizer.state_dict()
