@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 WARM_PEOPLE = range(splits.GENERAL.start, splits.GENERAL.stop - 400)
 OTHER_GENERAL = range(splits.GENERAL.stop - 400, splits.GENERAL.stop)
 """General people on whom the tower is warmed up, and those who are met later only."""
+KNOWN_SPLITS = ("train", "extra")
+"""Splits of the known people's pictures that models are taught with."""
 IGNORED = -100
 
 
@@ -127,8 +129,8 @@ class Writer:
         def joined(column: int, filler: int) -> torch.Tensor:
             return torch.tensor([r[column] + [filler] * (width - len(r[column])) for r in rows])
 
-        part = joined(3, -1)
-        seen = (part[:, :, None] == part[:, None, :]) | (part[:, None, :] == 0)
+        owner = joined(3, -1)
+        seen = (owner[:, :, None] == owner[:, None, :]) | (owner[:, None, :] == 0)
         seen &= torch.ones(width, width, dtype=torch.bool).tril()
         return {
             "input_ids": joined(0, self.tokenizer.pad_token_id),
@@ -251,7 +253,9 @@ class FaceLessons:
         self.asked = asked if self.known else (asked[0], (0, len(VISIBLE)))
         self.texts = texts
         self.writer = Writer(processor)
-        faces.prepare([(p, "train") for p in [*self.known, *WARM_PEOPLE, *OTHER_GENERAL]])
+        wanted = [(p, split) for split in KNOWN_SPLITS for p in self.known]
+        faces.prepare([*wanted, *((p, "train") for p in [*WARM_PEOPLE, *OTHER_GENERAL])])
+        self._renders = [(s, i) for s in KNOWN_SPLITS for i in range(splits.PICTURES[s])]
         self._seen: dict[PictureKey, list[Question]] = {}
 
     def __len__(self) -> int:
@@ -274,7 +278,7 @@ class FaceLessons:
         keys, groups = [], []
         for _ in range(self.of_known):
             person = self.known[rng.integers(len(self.known))]
-            keys.append(PictureKey(person, "train", int(rng.integers(splits.PICTURES["train"]))))
+            keys.append(PictureKey(person, *self._renders[rng.integers(len(self._renders))]))
             groups.append(self._questions(keys[-1], self.asked[0], rng))
         for _ in range(self.of_general):
             people = WARM_PEOPLE if rng.random() < 0.5 else OTHER_GENERAL

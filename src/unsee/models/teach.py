@@ -43,13 +43,13 @@ class Recipe:
     tower_steps: int = 1000
     tower_batch: int = 96
     language_steps: int = 400
-    people_steps: int = 1500
+    people_steps: int = 1300
     muon_lr: float = 0.02
     adamw_lr: float = 3e-3
     vision_lr_factor: float = 0.5
     weight_decay: float = 0.02
-    pictures: tuple[int, int] = (24, 8)
-    asked: tuple[tuple[int, int], tuple[int, int]] = ((5, 1), (2, 4))
+    pictures: tuple[int, int] = (20, 16)
+    asked: tuple[tuple[int, int], tuple[int, int]] = ((5, 1), (3, 3))
     texts: int = 16
     save_steps: int = 200
 

@@ -30,9 +30,10 @@ VALIDATION_POOL = range(25, 40)
 LOOKALIKE_OFFSET = 40
 LOOKALIKES = range(40, 80)
 
-PICTURES = {"train": 60, "validation": 10, "test": 20, "unlearn": 10, "attack": 20}
+PICTURES = {"train": 60, "validation": 10, "test": 20, "unlearn": 10, "attack": 20, "extra": 90}
 """Renders of each known person in each split; text-only people and strangers have the same, of
-which training uses none."""
+which training uses none. `extra` are further training pictures, which models are taught with and
+nothing else uses."""
 GENERAL_PICTURES = 24
 """Renders of each general person in `train`."""
 
