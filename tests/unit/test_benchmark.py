@@ -175,9 +175,9 @@ def test_cache_with_another_number_of_renders_is_drawn_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(splits.PICTURES, "validation", 2)
-    Faces(size=4, cache=tmp_path, progress=False).pictures(7, "validation")
+    Faces(size=8, cache=tmp_path, progress=False).pictures(7, "validation")
     monkeypatch.setitem(splits.PICTURES, "validation", 3)
-    assert len(Faces(size=4, cache=tmp_path, progress=False).pictures(7, "validation")) == 3
+    assert len(Faces(size=8, cache=tmp_path, progress=False).pictures(7, "validation")) == 3
 
 
 def test_cache_that_cannot_be_written_only_costs_time(

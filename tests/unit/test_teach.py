@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -253,7 +254,7 @@ def test_optimiser_splits_matrices_from_the_rest_and_goes_on_where_it_was() -> N
     # Muon: spectral norm about its learning rate, where AdamW's would be up to four times that
     assert 0.06 < torch.linalg.matrix_norm(moved["layers.0.weight"], 2) < 0.14
     assert moved["head.weight"].abs().max() == pytest.approx(0.01, rel=1e-2)  # AdamW: the lr
-    state = optimizer.state_dict()
+    state = copy.deepcopy(optimizer.state_dict())
     halfway = {n: p.detach().clone() for n, p in module.named_parameters()}
     step(module, optimizer, 2)
     again, other = start()
