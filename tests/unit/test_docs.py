@@ -31,6 +31,18 @@ def test_a_changed_result_changes_the_page(tmp_path: Path) -> None:
     assert filled(made, tmp_path) == made
 
 
+def test_recipes_are_rows_of_what_they_reached(tmp_path: Path) -> None:
+    recipe = {"tower_steps": 1, "language_steps": 2, "people_steps": 3, "pictures": [4, 5]}
+    rows = [
+        {"recipe": {**recipe, "renders_of_known": 6}, "scores": {"text_accuracy": 0.9876}},
+        {"recipe": {**recipe, "renders_of_known": 7}, "scores": {}},
+    ]
+    (tmp_path / "r.json").write_text(json.dumps(rows))
+    made = filled("<!-- begin recipes r.json -->\n<!-- end -->\n", tmp_path)
+    assert "| 1 + 2 + 3 | 4 + 5 | 6 | 98.8 % |" in made
+    assert "| 1 + 2 + 3 | 4 + 5 | 7 | – |" in made
+
+
 def test_collect_keeps_metrics_and_settings(tmp_path: Path) -> None:
     for name in ("vanilla", "vkd"):
         folder = tmp_path / "demo" / name

@@ -9,7 +9,8 @@ A page holds blocks that `fill` rewrites from the file that they name:
     …
     <!-- end -->
 
-Kinds of block: `demo` (the table of a demo), `shipped` (what the shipped models know).
+Kinds of block: `demo` (the table of a demo), `shipped` (what the shipped models know), `recipes`
+(what recipes of the small LLaVA reached).
 """
 
 from __future__ import annotations
@@ -66,7 +67,29 @@ def shipped_table(manifest: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-KINDS: dict[str, Callable[[dict[str, Any]], str]] = {"demo": demo_table, "shipped": shipped_table}
+def recipes_table(rows: list[dict[str, Any]]) -> str:
+    """Markdown table of what recipes reached, a row each."""
+    known = [key for key in SCORES if any(key in row["scores"] for row in rows)]
+    titles = [SCORES[key] for key in known]
+    lines = ["| steps | pictures a step, known + general | renders of each known | "]
+    lines[0] += " | ".join(titles) + " |"
+    lines.append("| --- | --- | --- |" + " ---: |" * len(known))
+    for row in rows:
+        recipe = row["recipe"]
+        steps = "tower_steps", "language_steps", "people_steps"
+        cells = [" + ".join(str(recipe[name]) for name in steps)]
+        cells += [" + ".join(map(str, recipe["pictures"])), str(recipe["renders_of_known"])]
+        values = [row["scores"].get(key) for key in known]
+        cells += ["–" if value is None else f"{100 * value:.1f} %" for value in values]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+KINDS: dict[str, Callable[[Any], str]] = {
+    "demo": demo_table,
+    "shipped": shipped_table,
+    "recipes": recipes_table,
+}
 
 
 def filled(text: str, root: Path) -> str:
