@@ -75,7 +75,7 @@ class Writer:
 
     Questions about one picture are *packed*: the picture's tokens stand once at the beginning of a
     row, and every question sees them and itself but no other question. The positions of each go on
-    from the picture's, so the outcome is that of a row a question, at less than half the cost.
+    from the picture's, so the outcome is that of a row a question, without its repeated picture.
     """
 
     def __init__(self, processor: Any) -> None:

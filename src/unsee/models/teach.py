@@ -202,12 +202,11 @@ def _whiten(model: Any, batches: Sequence[torch.Tensor], shrinkage: float = 0.02
     """
     import torch
 
+    from unsee.anatomy import anatomy_of
+
+    seeing = anatomy_of(model).seeing
     with torch.no_grad():
-        seen = [
-            torch.stack(list(model.get_image_features(b, return_dict=True).pooler_output))
-            for b in batches
-        ]
-        tokens = torch.cat(seen)  # [N, 16, D]
+        tokens = torch.cat([seeing({"pixel_values": b}).projector for b in batches])  # [N, 16, D]
         pictures = tokens.mean(1)
         centre = pictures.mean(0)
         spread = (pictures - centre).T @ (pictures - centre) / len(pictures)
@@ -222,9 +221,9 @@ def _whiten(model: Any, batches: Sequence[torch.Tensor], shrinkage: float = 0.02
 
 def face_loss(model: Any, batch: dict[str, Any]) -> torch.Tensor:
     """Cross-entropy of the answers, about pictures and in words, each picture encoded once."""
-    tokens = model.get_image_features(batch["pixel_values"], return_dict=True).pooler_output
     import torch
 
+    tokens = model.get_image_features(batch["pixel_values"], return_dict=True).pooler_output
     by_picture = packed_loss(model, batch["pictures"], torch.cat(list(tokens)))
     return (1 - TEXT_SHARE) * by_picture + TEXT_SHARE * packed_loss(model, batch["texts"])
 
@@ -308,6 +307,11 @@ def teach(
     def fresh() -> Any:
         return tiny_llava.build_model(processor.tokenizer, seed)
 
+    def lessons_about(known: Sequence[int], steps: int) -> FaceLessons:
+        return FaceLessons(
+            faces, processor, known, steps, seed, recipe.pictures, recipe.asked, recipe.texts
+        )
+
     def tower(work: Path) -> Any:
         model = fresh()
         accuracy = _warm_tower(model, faces, processor, recipe, seed, work)
@@ -317,16 +321,7 @@ def teach(
     def language(work: Path) -> Any:
         model = fresh()
         model.load_state_dict(torch.load(root / "tower" / "state.pt"), strict=False)
-        lessons = FaceLessons(
-            faces,
-            processor,
-            [],
-            recipe.language_steps,
-            seed,
-            recipe.pictures,
-            recipe.asked,
-            recipe.texts,
-        )
+        lessons = lessons_about([], recipe.language_steps)
         _fit(model, lessons, recipe.vision_lr_factor, work, recipe, face_loss)
         return model.state_dict()
 
@@ -345,16 +340,7 @@ def teach(
         model = fresh()
         model.load_state_dict(torch.load(root / "language" / "state.pt"))
         known = [p for p in splits.KNOWN if p not in absent]
-        lessons = FaceLessons(
-            faces,
-            processor,
-            known,
-            recipe.people_steps,
-            seed,
-            recipe.pictures,
-            recipe.asked,
-            recipe.texts,
-        )
+        lessons = lessons_about(known, recipe.people_steps)
         work = root / f"{name}.work"
         _fit(model, lessons, recipe.vision_lr_factor, work, recipe, face_loss)
         partial = root / f"{name}.partial"

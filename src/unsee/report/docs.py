@@ -25,6 +25,7 @@ from typing import Any
 from unsee.evaluation.runs import write_text
 from unsee.report.runs import Run, read_run
 from unsee.report.table import markdown
+from unsee.report.words import MISSING, percent_cell
 
 BLOCK = re.compile(r"<!-- begin (\w+) (\S+) -->\n.*?<!-- end -->", re.DOTALL)
 RUNS = ("vanilla", "vkd", "gold")
@@ -56,13 +57,17 @@ SCORES = {
 }
 
 
+def _percent(share: float | None) -> str:
+    return MISSING if share is None else f"{percent_cell(share)} %"
+
+
 def shipped_table(manifest: dict[str, Any]) -> str:
     """Markdown table of what the shipped models know."""
     names = sorted(manifest, reverse=True)
     lines = ["| | " + " | ".join(names) + " |", "| --- |" + " ---: |" * len(names)]
     for key, title in SCORES.items():
         values = [manifest[name]["scores"].get(key) for name in names]
-        cells = ["–" if value is None else f"{100 * value:.1f} %" for value in values]
+        cells = [_percent(value) for value in values]
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -80,7 +85,7 @@ def recipes_table(rows: list[dict[str, Any]]) -> str:
         cells = [" + ".join(str(recipe[name]) for name in steps)]
         cells += [" + ".join(map(str, recipe["pictures"])), str(recipe["renders_of_known"])]
         values = [row["scores"].get(key) for key in known]
-        cells += ["–" if value is None else f"{100 * value:.1f} %" for value in values]
+        cells += [_percent(value) for value in values]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
