@@ -29,6 +29,8 @@ from unsee.data.records import PRIVATE, TEXT, PictureKey, Question
 
 POPULATION_SEED = 20261123
 SIZE = 64
+DRAWN_BY = ("drawing", "features", "layout", "person", "rays", "shape", "texture")
+"""The files beside this one on which a picture depends."""
 _SPLIT_NUMBER = {split: number for number, split in enumerate(splits.PICTURES)}
 
 
@@ -67,9 +69,7 @@ def _drawing_version() -> str:
     from unsee.data.faces import drawing
 
     folder = Path(drawing.__file__).parent
-    others = {"__init__", "benchmark", "export", "facts", "questions", "splits"}
-    drawn_by = sorted(s for s in folder.glob("*.py") if s.stem not in others)
-    digest = hashlib.sha256(b"".join(s.read_bytes() for s in drawn_by))
+    digest = hashlib.sha256(b"".join((folder / f"{s}.py").read_bytes() for s in DRAWN_BY))
     digest.update(str(POPULATION_SEED).encode())
     return digest.hexdigest()[:12]
 

@@ -23,8 +23,8 @@ from unsee.data.faces.rays import march, rotation, start
 from unsee.data.faces.shape import Blob, Head, build_head
 from unsee.data.faces.texture import paint_color, wall_color
 
-_HALF = 1.41
-_HEAD_Y = 0.18
+_HALF = 1.32
+_HEAD_Y = 0.13
 _PIVOT = np.array([0.0, -0.6, -0.2])
 
 

@@ -41,14 +41,14 @@ class Layout:
 
 def layout_of(p: Person) -> Layout:
     """Place the parts of a person's face."""
-    width = 0.74 + 0.12 * p.head_width
-    bottom = 1.0 + 0.10 * p.head_height + 0.12 * p.chin_length
-    eye_y = 0.10 + 0.09 * p.eye_height
-    nose_y = eye_y - (0.44 + 0.12 * p.nose_length)
+    width = 0.74 + 0.14 * p.head_width
+    bottom = 1.0 + 0.10 * p.head_height + 0.14 * p.chin_length
+    eye_y = 0.10 + 0.10 * p.eye_height
+    nose_y = eye_y - (0.44 + 0.14 * p.nose_length)
     gap = bottom + nose_y
-    mouth_y = nose_y - gap * (0.40 + 0.10 * p.mouth_height)
-    eye_w = 0.180 + 0.045 * p.eye_size
-    eye_x = max(0.30 + 0.075 * p.eye_spacing, eye_w + 0.06)
+    mouth_y = nose_y - gap * (0.40 + 0.12 * p.mouth_height)
+    eye_w = 0.185 + 0.055 * p.eye_size
+    eye_x = max(0.30 + 0.085 * p.eye_spacing, eye_w + 0.06)
     return Layout(
         width=width,
         top=1.0 + 0.14 * p.head_height,
@@ -57,11 +57,11 @@ def layout_of(p: Person) -> Layout:
         eye_x=eye_x,
         eye_y=eye_y,
         eye_w=eye_w,
-        eye_h=eye_w * (0.56 + 0.16 * p.eye_openness),
+        eye_h=eye_w * (0.58 + 0.20 * p.eye_openness),
         eye_tilt=0.26 * p.eye_tilt,
         nose_y=nose_y,
         mouth_y=mouth_y,
-        mouth_w=0.29 + 0.10 * p.mouth_width,
-        upper_lip=0.058 + 0.034 * p.upper_lip,
-        lower_lip=0.075 + 0.042 * p.lower_lip,
+        mouth_w=0.30 + 0.12 * p.mouth_width,
+        upper_lip=0.062 + 0.040 * p.upper_lip,
+        lower_lip=0.080 + 0.048 * p.lower_lip,
     )

@@ -83,7 +83,7 @@ def skin_color(person: Person) -> Array:
     """Linear colour [3] of a person's skin."""
     light, red, yellow = person.skin_jitter
     shift = np.array([light + red, light - 0.6 * red, light - 0.6 * red - yellow])
-    return (_linear(_SKIN[person.skin_tone]) * (1 + 0.10 * shift)).astype(np.float32)
+    return (_linear(_SKIN[person.skin_tone]) * (1 + 0.13 * shift)).astype(np.float32)
 
 
 def lip_color(person: Person) -> Array:
@@ -98,8 +98,8 @@ def brow_mask(p: Person, lay: Layout, x: Array, y: Array) -> Array:
     """Where the brows are, 0 to 1, on the front of the face."""
     along = (np.abs(x) - lay.eye_x) / (lay.eye_w * (1.25 + 0.25 * p.brow_length))
     middle: Any = lay.eye_y + lay.eye_h + 0.115 + 0.05 * p.brow_height
-    middle = middle + 0.075 * p.brow_tilt * along + (0.03 + 0.04 * p.brow_arch) * (1 - along**2)
-    half = (0.046 + 0.026 * p.brow_thickness) * (1 - 0.45 * np.clip(along, -1, 1))
+    middle = middle + 0.09 * p.brow_tilt * along + (0.03 + 0.04 * p.brow_arch) * (1 - along**2)
+    half = (0.050 + 0.034 * p.brow_thickness) * (1 - 0.45 * np.clip(along, -1, 1))
     return smoothstep(1.25, 0.75, np.abs(y - middle) / half) * smoothstep(1.1, 0.9, np.abs(along))
 
 
