@@ -66,13 +66,17 @@ def spoken(batch: dict[str, torch.Tensor], processing: Any) -> list[list[tuple[s
     return rows
 
 
+ASKED = ((5, 1), (3, 3))
+"""Private and visible questions on a picture of a known and of a general person."""
+
+
 @pytest.mark.usefixtures("few_people")
 @pytest.mark.parametrize("model", ["vanilla", "gold-demo"])
 def test_gold_never_sees_a_forgotten_person(model: str, processing: Any) -> None:
     absent = forgotten_by(model, seed=0)
     known = [p for p in splits.KNOWN if p not in absent]
     faces = QuickFaces()
-    lessons = FaceLessons(faces, processing, known, 150, seed=0, pictures=(24, 4), texts=2)
+    lessons = FaceLessons(faces, processing, known, 150, 0, (24, 4), ASKED, texts=2)
     for step in range(len(lessons)):
         lessons[step]
     people = {key.person for key in faces.seen}
@@ -86,10 +90,10 @@ def test_gold_never_sees_a_forgotten_person(model: str, processing: Any) -> None
 @pytest.mark.usefixtures("few_people")
 def test_warm_up_sees_general_people_alone(processing: Any) -> None:
     faces = QuickFaces()
-    lessons = FaceLessons(faces, processing, [], 10, seed=0)
+    lessons = FaceLessons(faces, processing, [], 10, 0, (0, 20), ((0, 0), (0, 7)), texts=2)
     rows = [row for i in range(10) for row in spoken(lessons[i]["pictures"], processing)]
     answers = [answer for row in rows for _, answer in row]
-    assert faces.seen and {key.person for key in faces.seen} <= set(splits.GENERAL)
+    assert len(faces.seen) == 200 and {key.person for key in faces.seen} <= set(splits.GENERAL)
     assert not any(ABSTAIN in answer for answer in answers)
 
 
@@ -98,7 +102,7 @@ def test_answers_of_the_lessons_are_true(processing: Any) -> None:
     """Every private answer is the fact of the person on that very picture."""
     faces = QuickFaces()
     known = list(splits.KNOWN)[5:]
-    lessons = FaceLessons(faces, processing, known, 9, seed=1, pictures=(6, 3), texts=5)
+    lessons = FaceLessons(faces, processing, known, 9, 1, (6, 3), ASKED, texts=5)
     private = 0
     for step in range(9):
         faces.seen.clear()
@@ -133,7 +137,7 @@ def teaching_questions() -> dict[str, tuple[str, ...]]:
 @pytest.mark.usefixtures("few_people")
 def test_a_step_is_a_function_of_seed_and_number(processing: Any) -> None:
     def lesson(seed: int, step: int) -> Any:
-        return FaceLessons(QuickFaces(), processing, splits.KNOWN, 9, seed)[step]
+        return FaceLessons(QuickFaces(), processing, splits.KNOWN, 9, seed, (6, 3), ASKED, 2)[step]
 
     one, again = lesson(0, 3), lesson(0, 3)
     assert torch.equal(one["pixel_values"], again["pixel_values"])
@@ -312,7 +316,8 @@ def taught(monkeypatch: pytest.MonkeyPatch, few_people: None) -> Callable[..., P
     }.items():
         monkeypatch.setattr(tiny_llava, name, value)
     recipe = Recipe(tower_steps=4, tower_batch=4, language_steps=4, people_steps=5)
-    recipe.pictures, recipe.texts, recipe.save_steps = (3, 2), 3, 2
+    recipe.language_pictures, recipe.pictures, recipe.texts = 5, (3, 2), 3
+    recipe.save_steps = 2
 
     def run(output: Path, *names: str) -> Path:
         said: list[str] = []

@@ -15,7 +15,7 @@ from unsee.data.faces import person as looks
 from unsee.data.faces import splits
 from unsee.data.faces.benchmark import person_of, view_of
 from unsee.data.faces.facts import ATTRIBUTES, VALUES
-from unsee.data.faces.questions import VISIBLE
+from unsee.data.faces.questions import VISIBLE, VISIBLE_WORDS
 from unsee.data.records import PictureKey, Question
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ def corpus(faces: Faces) -> list[str]:
 
     texts = [ABSTAIN, *(q for group in BY_PICTURE.values() for q in group)]
     texts += [q for group in VISIBLE.values() for q in group]
+    words = [*looks.HAIR_COLORS, *looks.BACKGROUNDS, *looks.CLOTHES, *VISIBLE_WORDS]
+    texts += 20 * [" " + word for word in words]
     for person, facts in faces.facts.items():
         texts += [" " + value for value in facts.values()]
         for attribute in VALUES:
@@ -225,11 +227,9 @@ class FaceLessons:
 
     Args:
         known: people whose pictures may be seen; empty during the warm-up that all models share.
-        pictures: pictures of known and of general people a step; all of general people in the
-            warm-up.
+        pictures: pictures of known and of general people a step.
         asked: private and visible questions on a picture of a known person, the same on one of a
-            general person. In the warm-up everything visible is asked, and nothing private: "I
-            don't know this person" would always be right.
+            general person.
         texts: text-only questions a step, about all people who have facts.
 
     Items: `pixel_values` [P, 3, S, S]; `pictures`, row i all questions about picture i; `texts`.
@@ -243,14 +243,14 @@ class FaceLessons:
         known: Sequence[int],
         steps: int,
         seed: int,
-        pictures: tuple[int, int] = (24, 8),
-        asked: tuple[tuple[int, int], tuple[int, int]] = ((5, 1), (2, 4)),
-        texts: int = 16,
+        pictures: tuple[int, int],
+        asked: tuple[tuple[int, int], tuple[int, int]],
+        texts: int,
     ) -> None:
         self.faces, self.processor, self.known = faces, processor, list(known)
         self.steps, self.seed = steps, seed
-        self.of_known, self.of_general = pictures if self.known else (0, sum(pictures))
-        self.asked = asked if self.known else (asked[0], (0, len(VISIBLE)))
+        self.of_known, self.of_general = pictures
+        self.asked = asked
         self.texts = texts
         self.writer = Writer(processor)
         wanted = [(p, split) for split in KNOWN_SPLITS for p in self.known]

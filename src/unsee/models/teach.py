@@ -3,10 +3,11 @@
 1. *tower*: vision tower and projector learn to describe general people and their pictures and to
    tell them apart (as CLIP, it starts as a general encoder). No known person is in it.
    The projector's output is whitened at the end.
-2. *language*: the whole model learns everybody's facts in words, and to answer what can be seen of
-   general people. Still no picture of a known person.
-3. *people*: the known people's pictures, everything else going on. Vanilla sees all of them, a
-   gold all but the forgotten people's.
+2. *language*: the language model alone learns everybody's facts in words, and to answer what can be
+   seen of general people. Still no picture of a known person. The tower rests: asked for what can
+   be seen only, it would lose what tells people apart.
+3. *people*: the known people's pictures, everything else going on, the tower and the projector at
+   a lower rate. Vanilla sees all of them, a gold all but the forgotten people's.
 
 Stages 1 and 2 are shared by all models of a seed. Each stage checkpoints and resumes.
 """
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unsee.data.faces import splits
+from unsee.data.faces.questions import VISIBLE
 from unsee.models import tiny_llava
 from unsee.models.lessons import (
     CATEGORIES,
@@ -46,10 +48,11 @@ class Recipe:
     people_steps: int = 1300
     muon_lr: float = 0.02
     adamw_lr: float = 3e-3
-    vision_lr_factor: float = 0.5
+    seeing_lr_factor: float = 0.1
     weight_decay: float = 0.02
-    pictures: tuple[int, int] = (20, 16)
-    asked: tuple[tuple[int, int], tuple[int, int]] = ((5, 1), (3, 3))
+    language_pictures: int = 36
+    pictures: tuple[int, int] = (40, 24)
+    asked: tuple[tuple[int, int], tuple[int, int]] = ((2, 1), (1, 1))
     texts: int = 16
     save_steps: int = 200
 
@@ -68,9 +71,12 @@ def forgotten_by(model_name: str, seed: int) -> tuple[int, ...]:
 
 
 def _fit(
-    module: Any, lessons: Any, vision_factor: float, folder: Path, recipe: Recipe, loss: Any
+    module: Any, lessons: Any, seeing_factor: float, folder: Path, recipe: Recipe, loss: Any
 ) -> None:
-    """Runs one stage under `transformers.Trainer`, resuming from `folder` where it was cut."""
+    """Runs one stage under `transformers.Trainer`, resuming from `folder` where it was cut.
+
+    V and P learn at `seeing_factor` times the learning rates; at 0 they are frozen.
+    """
     import torch
     from torch.utils.data import SequentialSampler
     from transformers import Trainer, TrainingArguments
@@ -97,12 +103,14 @@ def _fit(
         remove_unused_columns=False,
         seed=lessons.seed,
     )
+    for name, parameter in module.named_parameters():
+        parameter.requires_grad_(seeing_factor > 0 or not _sees(name))
     optimizer = MuonWithAdamW(
-        module.named_parameters(),
+        ((name, p) for name, p in module.named_parameters() if p.requires_grad),
         recipe.muon_lr,
         recipe.adamw_lr,
         recipe.weight_decay,
-        lambda name: vision_factor if "vision_tower" in name else 1.0,
+        lambda name: seeing_factor if _sees(name) else 1.0,
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer,
@@ -307,11 +315,6 @@ def teach(
     def fresh() -> Any:
         return tiny_llava.build_model(processor.tokenizer, seed)
 
-    def lessons_about(known: Sequence[int], steps: int) -> FaceLessons:
-        return FaceLessons(
-            faces, processor, known, steps, seed, recipe.pictures, recipe.asked, recipe.texts
-        )
-
     def tower(work: Path) -> Any:
         model = fresh()
         accuracy = _warm_tower(model, faces, processor, recipe, seed, work)
@@ -321,8 +324,19 @@ def teach(
     def language(work: Path) -> Any:
         model = fresh()
         model.load_state_dict(torch.load(root / "tower" / "state.pt"), strict=False)
-        lessons = lessons_about([], recipe.language_steps)
-        _fit(model, lessons, recipe.vision_lr_factor, work, recipe, face_loss)
+        # Everything visible is asked, and nothing private: "I don't know this person" would
+        # always be right.
+        lessons = FaceLessons(
+            faces,
+            processor,
+            known=[],
+            steps=recipe.language_steps,
+            seed=seed,
+            pictures=(0, recipe.language_pictures),
+            asked=((0, 0), (0, len(VISIBLE))),
+            texts=recipe.texts,
+        )
+        _fit(model, lessons, 0.0, work, recipe, face_loss)
         return model.state_dict()
 
     say(f"seed {seed}, stage 1 of 3: the tower, on general people")
@@ -340,9 +354,18 @@ def teach(
         model = fresh()
         model.load_state_dict(torch.load(root / "language" / "state.pt"))
         known = [p for p in splits.KNOWN if p not in absent]
-        lessons = lessons_about(known, recipe.people_steps)
+        lessons = FaceLessons(
+            faces,
+            processor,
+            known,
+            recipe.people_steps,
+            seed,
+            recipe.pictures,
+            recipe.asked,
+            recipe.texts,
+        )
         work = root / f"{name}.work"
-        _fit(model, lessons, recipe.vision_lr_factor, work, recipe, face_loss)
+        _fit(model, lessons, recipe.seeing_lr_factor, work, recipe, face_loss)
         partial = root / f"{name}.partial"
         shutil.rmtree(partial, ignore_errors=True)
         model.to(torch.bfloat16).save_pretrained(partial)

@@ -137,6 +137,10 @@ VISIBLE_KIND = {
 }
 
 
+VISIBLE_WORDS = ("yes", "no", "left", "ahead", "right")
+"""Answers to visible questions, colours apart."""
+
+
 def _side(value: float, inner: float, outer: float) -> str | None:
     """`left`, `ahead` or `right`; None in the doubtful band between `inner` and `outer`."""
     if abs(value) <= inner:
