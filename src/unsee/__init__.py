@@ -24,7 +24,8 @@ from unsee.errors import UnseeError
 if TYPE_CHECKING:
     from unsee.anatomy import anatomy_of
     from unsee.methods.base import UnlearningConfig, UnlearningTrainer
-    from unsee.methods.vkd import VKDConfig, VKDTrainer
+    from unsee.methods.vkd import VKDTrainer
+    from unsee.methods.vkd_config import VKDConfig
 
 __version__ = "0.1.0"
 __all__ = [

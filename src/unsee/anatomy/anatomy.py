@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +22,21 @@ class VisualFeatures:
     Attributes:
         vision: [B, T, D_v], the vision layer that the projector reads.
         projector: [B, T', D], the tokens that enter the language model.
+        blocks: output of every vision block, [B, T'', D_v] each, tokens that are dropped later
+            among them.
     """
 
     vision: torch.Tensor
     projector: torch.Tensor
+    blocks: tuple[torch.Tensor, ...] = ()
+
+    def pick(self, names: Sequence[str]) -> dict[str, torch.Tensor]:
+        """Features by name: `vision`, `projector`, or `block-3`, counted from 0."""
+        picked = {}
+        for name in names:
+            number = name.removeprefix("block-")
+            picked[name] = getattr(self, name) if number == name else self.blocks[int(number)]
+        return picked
 
 
 class Seeing:
@@ -50,7 +61,8 @@ class Seeing:
         tokens = output.pooler_output
         if not isinstance(tokens, torch.Tensor):
             tokens = torch.stack(list(tokens))
-        return VisualFeatures(self.family.read(self.core, output), tokens)
+        blocks = tuple(output.hidden_states[1:])
+        return VisualFeatures(self.family.read(self.core, output), tokens, blocks)
 
     def frozen_copy(self) -> Seeing:
         """A copy of V and P alone, in eval mode, that no optimiser can reach."""

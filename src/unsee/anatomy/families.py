@@ -28,6 +28,7 @@ class Family:
             layer that the projector reads, without the tokens that it drops.
         layers: (core) -> index of each vision block whose output is read, counted from 0.
         inputs: keys of a processor's batch that V and P take.
+        mlp_out: last names of the linear layers that read the hidden units of V's MLPs.
     """
 
     model_type: str
@@ -38,6 +39,7 @@ class Family:
     read: Callable[[Any, Any], Any]
     layers: Callable[[Any], tuple[int, ...]]
     inputs: tuple[str, ...] = ("pixel_values",)
+    mlp_out: tuple[str, ...] = ("fc2",)
 
 
 def _selected(core: Any) -> list[int]:

@@ -35,6 +35,9 @@ def _own_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", help="checkpoint to start from: a folder or a name on the hub")
     parser.add_argument("--forget", metavar="DIR", help="pictures of the people to forget")
     parser.add_argument("--retain", metavar="DIR", help="pictures of other people, to be kept")
+    parser.add_argument(
+        "--strangers", metavar="DIR", help="pictures of people whom the model never learnt"
+    )
     parser.add_argument("--output", metavar="OUT", help="folder of the new checkpoint")
     parser.add_argument("--overwrite", action="store_true", help="replace a run in OUT")
     parser.add_argument(
@@ -126,9 +129,9 @@ def parse(argv: list[str], prog: str) -> argparse.Namespace:
     return args
 
 
-def _hash(forget: Any, retain: Any) -> str:
+def _hash(*sides: Any) -> str:
     """Tells whether a run goes on with the pictures that it began with."""
-    seen = "".join([*forget.digests, "|", *retain.digests])
+    seen = "|".join("".join(side.digests) for side in sides)
     return hashlib.blake2b(seen.encode(), digest_size=8).hexdigest()
 
 
@@ -144,9 +147,13 @@ def run(args: argparse.Namespace) -> None:
     for line in [*forget.warnings(), *retain.warnings()]:
         print(f"unsee: warning: {line}", file=sys.stderr)
     check_disjoint(forget, retain)
+    strangers = read_pictures(args.strangers) if args.strangers else None
     print(f"{len(forget)} pictures to forget, {len(retain)} to keep")
     from unsee.methods.run import unlearn
 
+    describe = {"forget": args.forget, "retain": args.retain, "pictures": _hash(forget, retain)}
+    if strangers is not None:
+        describe |= {"strangers": args.strangers, "pictures": _hash(forget, retain, strangers)}
     metrics = unlearn(
         args.model,
         forget,
@@ -154,9 +161,10 @@ def run(args: argparse.Namespace) -> None:
         Path(args.output),
         method=args.method,
         options=args.options,
-        describe={"forget": args.forget, "retain": args.retain, "pictures": _hash(forget, retain)},
+        describe=describe,
         overwrite=args.overwrite,
         allow_pickle=args.allow_pickle,
+        strangers=strangers,
     )
     same = "the same to the bit" if metrics["text_logits_identical"] else "CHANGED"
     print(

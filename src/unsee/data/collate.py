@@ -43,6 +43,57 @@ class PictureCollator:
         return dict(self.images(images=pictures, return_tensors="pt"))
 
 
+class QuestionCollator:
+    """Pictures with a question and its answer, for methods that run the language model.
+
+    Args:
+        processing_class: the model's processor, with tokenizer and chat template.
+
+    Called with examples that hold `image`, `question` and `answer`; an `image` of None asks in
+    words alone (then of all examples of the batch). Returns the processor's batch and `labels`
+    [B, T], -100 but on the answer's tokens.
+
+    Raises:
+        UnseeError: an example lacks a question or an answer.
+    """
+
+    def __init__(self, processing_class: Any) -> None:
+        self.processor = processing_class
+
+    def _prompt(self, example: Mapping[str, Any]) -> str:
+        content: list[dict[str, str]] = [{"type": "text", "text": example["question"]}]
+        if example.get("image") is not None:
+            content.insert(0, {"type": "image"})
+        message = [{"role": "user", "content": content}]
+        return self.processor.apply_chat_template(
+            message, tokenize=False, add_generation_prompt=True
+        )
+
+    def __call__(self, examples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        for example in examples:
+            if not example.get("question") or not example.get("answer"):
+                raise UnseeError(
+                    "a loss on answers needs a `question` and an `answer` with every picture: "
+                    "give a dataset that has them, or choose output_loss=none"
+                )
+        tokenizer = self.processor.tokenizer
+        ends = [f" {example['answer']}{tokenizer.eos_token or ''}" for example in examples]
+        pictures = [e["image"] for e in examples if e.get("image") is not None]
+        batch = self.processor(
+            text=[self._prompt(e) + end for e, end in zip(examples, ends, strict=True)],
+            padding=True,
+            padding_side="right",
+            return_tensors="pt",
+            **({"images": pictures} if pictures else {}),
+        )
+        labels = batch["input_ids"].new_full(batch["input_ids"].shape, -100)
+        for row, end in enumerate(ends):
+            length = len(tokenizer(end, add_special_tokens=False).input_ids)
+            last = int(batch["attention_mask"][row].sum())
+            labels[row, last - length : last] = batch["input_ids"][row, last - length : last]
+        return {**batch, "labels": labels}
+
+
 class PairedCollator:
     """Pairs of `PairedDataset` -> `{"forget": batch, "retain": batch, "forget_index": [B]}`."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import Trainer, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from unsee.anatomy import anatomy_of
 from unsee.anatomy.families import LANGUAGE, PROJECTOR, VISION
@@ -29,6 +29,10 @@ TRAINABLE = {
     "language": (LANGUAGE,),
     "all": (VISION, PROJECTOR, LANGUAGE),
 }
+
+
+SCHEDULES = ("paired", "alternating")
+SIDES = ("forget", "retain")
 
 
 @dataclass
@@ -49,6 +53,16 @@ class UnlearningConfig(TrainingArguments):
     retain_weight: float = field(
         default=1.0, metadata={"help": "weight of the retain side's loss (>= 0)"}
     )
+    schedule: str = field(
+        default="paired",
+        metadata={
+            "help": "both sides in one update, or an update of each in turn",
+            "choices": list(SCHEDULES),
+        },
+    )
+    forget_every: int = field(
+        default=1, metadata={"help": "retain steps for one that also, or only, forgets"}
+    )
     save_steps: float = field(
         default=100, metadata={"help": "steps between the checkpoints that a rerun goes on from"}
     )
@@ -62,13 +76,18 @@ class UnlearningConfig(TrainingArguments):
             raise UnseeError(
                 f"trainable={self.trainable!r} is not offered; choose {', '.join(TRAINABLE)}"
             )
+        if self.schedule not in SCHEDULES:
+            raise UnseeError(
+                f"schedule={self.schedule!r} is not offered; choose {', '.join(SCHEDULES)}"
+            )
         for name in ("forget_weight", "retain_weight"):
             if not getattr(self, name) >= 0:
                 raise UnseeError(f"{name} must not be negative")
         for name in ("learning_rate", "save_steps"):
             if not getattr(self, name) > 0:
                 raise UnseeError(f"{name} must be above 0")
-        for name in ("per_device_train_batch_size", "gradient_accumulation_steps"):
+        counts = ("per_device_train_batch_size", "gradient_accumulation_steps", "forget_every")
+        for name in counts:
             if getattr(self, name) < 1:
                 raise UnseeError(f"{name} must be at least 1")
         if self.max_steps == 0 or self.max_steps < -1:
@@ -80,6 +99,27 @@ class UnlearningConfig(TrainingArguments):
         self.remove_unused_columns = False  # the pairs are ours, not columns of a model
 
 
+class _KeepsMasked(TrainerCallback):
+    """In an update of the forget side alone, weights outside its mask stay where they are: neither
+    momentum from retain steps nor weight decay moves them."""
+
+    def __init__(self, trainer: UnlearningTrainer) -> None:
+        self.trainer = trainer
+        self.before: dict[str, torch.Tensor] = {}
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        mask, model = self.trainer.forget_mask, self.trainer.anatomy.model
+        if mask is not None and self.trainer.sides_of(state.global_step) == ("forget",):
+            self.before = {n: model.get_parameter(n).detach().clone() for n in mask}
+
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        for name, before in self.before.items():
+            parameter = self.trainer.anatomy.model.get_parameter(name)
+            mask = (self.trainer.forget_mask or {})[name]
+            parameter.data = torch.where(mask, parameter.data, before)
+        self.before = {}
+
+
 class UnlearningTrainer(ExactResume, Trainer):
     """Base of the unlearning trainers.
 
@@ -89,7 +129,8 @@ class UnlearningTrainer(ExactResume, Trainer):
         forget_dataset: map-style; each item holds an `image` of somebody to forget.
         retain_dataset: the same of people to keep.
         processing_class: the model's processor.
-        data_collator: examples -> batch, for one side; default: pictures alone.
+        data_collator: examples -> batch, for one side; default: what the method needs.
+        stranger_dataset: pictures of people whom the model never learnt, for what needs them.
         kwargs: passed on to `transformers.Trainer` (callbacks, optimizers, …).
 
     Raises:
@@ -107,6 +148,7 @@ class UnlearningTrainer(ExactResume, Trainer):
         retain_dataset: Any,
         processing_class: Any,
         data_collator: Any = None,
+        stranger_dataset: Any = None,
         **kwargs: Any,
     ) -> None:
         for side, dataset in (("forget", forget_dataset), ("retain", retain_dataset)):
@@ -117,10 +159,13 @@ class UnlearningTrainer(ExactResume, Trainer):
                 f"{type(self).__name__} can't train {args.trainable!r}: "
                 f"it supports {', '.join(self.supports)}"
             )
-        collate = data_collator or PictureCollator(processing_class)
+        collate = data_collator or self.collator(args, processing_class)
+        self.strangers = stranger_dataset
         self.anatomy = anatomy_of(model)
         self._select_trained(args, collate([forget_dataset[0]]))
         self.parts: dict[str, list[float]] = {"forget": [], "retain": []}
+        self.forget_mask: dict[str, torch.Tensor] | None = None
+        self._sides: tuple[str, ...] = SIDES
         super().__init__(
             model=model,
             args=args,
@@ -131,6 +176,15 @@ class UnlearningTrainer(ExactResume, Trainer):
         )
         # Our losses are means over the batch: let the Trainer average accumulated steps.
         self.model_accepts_loss_kwargs = False
+        self.add_callback(_KeepsMasked(self))
+
+    def collator(self, args: UnlearningConfig, processing_class: Any) -> Any:
+        """What makes a batch of one side's examples; pictures alone, unless a method wants more."""
+        return PictureCollator(processing_class)
+
+    def select(self, args: UnlearningConfig, trained: list[str]) -> list[str]:
+        """Which of the parameters selected by `trainable` are trained; all of them."""
+        return trained
 
     def _select_trained(self, args: UnlearningConfig, example: Mapping[str, Any]) -> None:
         """Freezes everything but the selected parts.
@@ -142,12 +196,11 @@ class UnlearningTrainer(ExactResume, Trainer):
         example = {k: v.to(model.device) for k, v in example.items()}
         unread = set(self.anatomy.unread(example))
         chosen = TRAINABLE[args.trainable]
-        self.trained: list[str] = []
+        names = [name for name, _ in model.named_parameters()]
+        candidates = [n for n in names if self.anatomy.part_of(n) in chosen and n not in unread]
+        self.trained: list[str] = self.select(args, candidates)
         for name, parameter in model.named_parameters():
-            train = self.anatomy.part_of(name) in chosen and name not in unread
-            parameter.requires_grad_(train)
-            if train:
-                self.trained.append(name)
+            parameter.requires_grad_(name in self.trained)
         if not self.trained:
             raise UnseeError(f"trainable={args.trainable!r} selects no parameter of this model")
         beside = {
@@ -179,10 +232,13 @@ class UnlearningTrainer(ExactResume, Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """Weighted sum of the two sides."""
-        forget = self.forget_loss(model, inputs["forget"])
-        retain = self.retain_loss(model, inputs["retain"])
-        loss = self.args.forget_weight * forget + self.args.retain_weight * retain
+        """Weighted sum of the sides that this step is for."""
+        loss: torch.Tensor | float = 0.0
+        for side in self._sides:
+            of_side = getattr(self, f"{side}_loss")(model, inputs[side])
+            loss = loss + getattr(self.args, f"{side}_weight") * of_side
+            self.parts[side].append(float(of_side.detach()))
+        assert isinstance(loss, torch.Tensor)
         if not torch.isfinite(loss):
             raise UnseeError(
                 f"the loss is {loss.item()} at step {self.state.global_step}: lower the learning "
@@ -193,9 +249,42 @@ class UnlearningTrainer(ExactResume, Trainer):
                 f"the loss does not depend on trainable={self.args.trainable!r}: nothing would be "
                 "learnt with these options"
             )
-        self.parts["forget"].append(forget.item())
-        self.parts["retain"].append(retain.item())
         return (loss, {}) if return_outputs else loss
+
+    def sides_of(self, step: int) -> tuple[str, ...]:
+        """Which sides an update is for: `paired`, the retain side always and the forget side in
+        every `forget_every`-th; `alternating`, one of the forget side, then `forget_every` of the
+        retain side."""
+        every = self.args.forget_every
+        if self.args.schedule == "alternating":
+            return ("retain",) if step % (every + 1) else ("forget",)
+        return ("retain",) if step % every else SIDES
+
+    def training_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Gradients of the step's sides; those of the forget side are masked before the retain
+        side's are added."""
+        sides = self.sides_of(self.state.global_step)
+        if self.forget_mask is None or sides == ("retain",):
+            return self._step_for(sides, model, inputs, *args, **kwargs)
+        trained = {name: self.anatomy.model.get_parameter(name) for name in self.trained}
+        before = {n: None if p.grad is None else p.grad.clone() for n, p in trained.items()}
+        loss = self._step_for(("forget",), model, inputs, *args, **kwargs)
+        for name, parameter in trained.items():
+            if parameter.grad is not None:
+                earlier = before[name]
+                new = parameter.grad if earlier is None else parameter.grad - earlier
+                new = new * self.forget_mask[name]
+                parameter.grad = new if earlier is None else earlier + new
+        if "retain" in sides:
+            loss = loss + self._step_for(("retain",), model, inputs, *args, **kwargs)
+        return loss
+
+    def _step_for(self, sides: tuple[str, ...], *args: Any, **kwargs: Any) -> torch.Tensor:
+        self._sides = sides
+        try:
+            return super().training_step(*args, **kwargs)
+        finally:
+            self._sides = SIDES
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """Adds the mean of each side's loss since the last line."""

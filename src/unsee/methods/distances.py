@@ -1,8 +1,9 @@
-"""Distances between features, in fp32."""
+"""Distances between features, in fp32. All are 0 where features and target are equal."""
 
 from __future__ import annotations
 
 import torch
+from torch.nn.functional import cosine_similarity
 
 
 def relative_squared_error(features: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -21,3 +22,20 @@ def relative_squared_error(features: torch.Tensor, target: torch.Tensor) -> torc
     target = target.detach().float()
     error = (features.float() - target).square().sum(-1).mean()
     return error / target.square().sum(-1).mean().clamp_min(1e-12)
+
+
+def mean_squared_error(features: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Mean over all numbers of the squared error; shapes as in `relative_squared_error`."""
+    return (features.float() - target.detach().float()).square().mean()
+
+
+def cosine_distance(features: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Mean over tokens of 1 - cosine, in [0, 2]; shapes as in `relative_squared_error`."""
+    return (1 - cosine_similarity(features.float(), target.detach().float(), dim=-1)).mean()
+
+
+DISTANCES = {
+    "relative": relative_squared_error,
+    "mse": mean_squared_error,
+    "cosine": cosine_distance,
+}

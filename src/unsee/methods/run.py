@@ -109,6 +109,7 @@ def unlearn(
     describe: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     allow_pickle: bool = False,
+    strangers: Any = None,
 ) -> dict[str, Any]:
     """Runs a method and leaves a complete checkpoint in `output`, with its metrics.
 
@@ -122,6 +123,7 @@ def unlearn(
         describe: what else belongs into `config.yaml` (where the pictures are from, …).
         overwrite: replace a finished run in `output`, or an unfinished one with other settings.
         allow_pickle: load `pytorch_model.bin`.
+        strangers: dataset of people whom the model never learnt, where a method needs it.
 
     Returns:
         What is in `metrics.json`: `seconds`, `peak_memory_mb`, `trained_parameters`,
@@ -143,7 +145,15 @@ def unlearn(
         model, processor = checkpoints.load(model_source, allow_pickle=allow_pickle)
         with Cost(baseline) as cost:
             so_far = _SecondsSoFar(work, cost)
-            trainer = trainer_class(model, args, forget, retain, processor, callbacks=[so_far])
+            trainer = trainer_class(
+                model,
+                args,
+                forget,
+                retain,
+                processor,
+                stranger_dataset=strangers,
+                callbacks=[so_far],
+            )
             last = last_checkpoint(work)
             if not _restored(trainer, last):
                 trainer.train(resume_from_checkpoint=str(last) if last else None)

@@ -1,113 +1,133 @@
-"""Visual Knowledge Distillation (VKD, arXiv 2512.11325), a reconstruction: first form.
+"""Visual Knowledge Distillation (VKD, arXiv 2512.11325), a reconstruction.
 
-W is frozen and never run. V and P learn from the frozen original, the teacher T, through
-intermediate visual representations z = (vision layer that the projector reads, projector output):
+W is frozen. V and P learn from the frozen original, the teacher T, through intermediate visual
+representations z (the vision layer that the projector reads, the projector's output, further
+blocks):
 
-    L = w_f d(z_S(x_f), target(x_f)) + w_r d(z_S(x_r), z_T(x_r))
+    L = w_f [d(z_S(x_f), target(x_f)) + w_o F(x_f)] + w_r [d(z_S(x_r), z_T(x_r)) + w_o R(x_r)]
 
-d is the squared error per token over the teacher's mean squared norm. A text-only prompt touches
-neither V nor P, so the answer to it is the same to the bit, before and after.
+F and R are losses on answers through W: none, so that W is never run (`output_loss=none`), or
+-CE and CE, NPO and CE, -CE and KL to the original. A text-only prompt touches neither V nor P, so
+the answer to it is the same to the bit, before and after. A mask confines what the forget side may
+move; pruning takes the forget set's units out of a teacher or of the model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
-from unsee.anatomy.anatomy import VisualFeatures
+from unsee.anatomy.anatomy import Seeing
+from unsee.data.collate import QuestionCollator
 from unsee.errors import UnseeError
-from unsee.methods import vkd_targets
-from unsee.methods.base import UnlearningConfig, UnlearningTrainer
-from unsee.methods.distances import relative_squared_error
+from unsee.methods import outputs, pruning, saliency, vkd_targets
+from unsee.methods.base import UnlearningTrainer
+from unsee.methods.distances import DISTANCES
 from unsee.methods.registry import Method, register
-
-FEATURES = {
-    "vision+projector": ("vision", "projector"),
-    "vision": ("vision",),
-    "projector": ("projector",),
-}
-TARGETS = ("anonymous", "k-same", "mean-retain", "other-people", "random-direction")
-
-
-@dataclass
-class VKDConfig(UnlearningConfig):
-    """Options of VKD. Defaults were chosen on validation people of the embedded benchmark."""
-
-    forget_target: str = field(
-        default="anonymous",
-        metadata={"help": "where features of the forget set are moved", "choices": list(TARGETS)},
-    )
-    target_strength: float = field(
-        default=1.0, metadata={"help": "how far `anonymous` moves; 1 is the mean of the retained"}
-    )
-    neighbours: int = field(default=8, metadata={"help": "retain pictures that `k-same` averages"})
-    features: str = field(
-        default="vision+projector",
-        metadata={"help": "features that are distilled", "choices": list(FEATURES)},
-    )
-    statistics_pictures: int = field(
-        default=512, metadata={"help": "retain pictures that the mean feature is taken over"}
-    )
-    learning_rate: float = field(default=3e-4, metadata={"help": "peak learning rate of AdamW"})
-    per_device_train_batch_size: int = field(
-        default=16, metadata={"help": "pictures to forget, and as many to retain, a step"}
-    )
-    max_steps: int = field(
-        default=300, metadata={"help": "steps; -1: num_train_epochs over the larger set"}
-    )
-    lr_scheduler_type: str = field(default="cosine", metadata={"help": "as in transformers"})
-    warmup_steps: float = field(default=10, metadata={"help": "as in transformers"})
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name, value, offered in (
-            ("forget_target", self.forget_target, TARGETS),
-            ("features", self.features, FEATURES),
-        ):
-            if value not in offered:
-                raise UnseeError(f"{name}={value!r} is not offered; choose {', '.join(offered)}")
+from unsee.methods.vkd_config import VKDConfig
+from unsee.methods.vkd_targets import Features
 
 
 class VKDTrainer(UnlearningTrainer):
     """Unlearns the look of people by distillation of V and P; see the module's text.
 
-    The arguments are those of `UnlearningTrainer`; an example needs an `image` and may hold the
-    `person` it shows, which `anonymous` uses to take means person by person.
+    The arguments are those of `UnlearningTrainer`. An example needs an `image` and may hold the
+    `person` it shows, which `anonymous` uses to take means person by person; with an output loss
+    also `question` and `answer`. The target `strangers` needs a `stranger_dataset`.
     """
 
     supports = ("vision+projector", "vision", "projector")
 
     def __init__(self, model: Any, args: VKDConfig, *datasets: Any, **kwargs: Any) -> None:
         super().__init__(model, args, *datasets, **kwargs)
+        if args.forget_target == "strangers" and not self.strangers:
+            raise UnseeError("forget_target=strangers needs pictures of strangers")
+        self.names = args.feature_names
+        self.distance = DISTANCES[args.distance]
         self.teacher = self.anatomy.seeing.frozen_copy()
+        self._check_blocks()
         self.target = self._build_target()
+        if args.prune_side != "teacher":
+            self._prune(self.anatomy.seeing)
+        if args.mask != "none":
+            self.forget_mask = self._build_mask()
 
-    def _batches(self, dataset: Any, count: int) -> Iterator[dict[str, Any]]:
+    def collator(self, args: VKDConfig, processing_class: Any) -> Any:
+        if args.runs_language:
+            return QuestionCollator(processing_class)
+        return super().collator(args, processing_class)
+
+    def select(self, args: VKDConfig, trained: list[str]) -> list[str]:
+        """The last `vision_blocks` read blocks, if not all are wanted; the projector beside."""
+        if not args.vision_blocks:
+            return trained
+        first = max(self.anatomy.read_blocks) + 1 - args.vision_blocks
+
+        def kept(name: str) -> bool:
+            numbers = [int(part) for part in name.split(".") if part.isdigit()]
+            in_vision = self.anatomy.part_of(name) == "vision"
+            return not in_vision or bool(numbers and numbers[0] >= first)
+
+        return [name for name in trained if kept(name)]
+
+    # ---- what is built once, before training ------------------------------------------------
+
+    def _seen(self, seeing: Seeing, batch: Mapping[str, Any]) -> Features:
+        return seeing(batch).pick(self.names)
+
+    def _teach(self, batch: Mapping[str, Any]) -> Features:
+        with torch.no_grad():
+            return self._seen(self.teacher, batch)
+
+    def _check_blocks(self) -> None:
+        read = max(self.anatomy.read_blocks)
+        behind = [n for n in self.names if n.startswith("block-") and int(n[6:]) > read]
+        if behind:
+            raise UnseeError(f"blocks: {behind[0]} lies behind the last block read, block-{read}")
+
+    def _batches(self, dataset: Any, count: int, size: int = 32) -> Iterator[dict[str, Any]]:
         """Batches of `count` examples spread evenly over a dataset."""
         count = min(count, len(dataset))
         chosen = [i * len(dataset) // count for i in range(count)]
-        for start in range(0, count, 32):
-            examples = [dataset[i] for i in chosen[start : start + 32]]
+        for start in range(0, count, size):
+            examples = [dataset[i] for i in chosen[start : start + size]]
             yield self._prepare_inputs(self.data_collator.collate(examples))
+
+    def _prune(self, seeing: Seeing) -> None:
+        """Takes the forget set's units out of V, in place; use is measured on the original."""
+        layers = pruning.mlp_outputs(self.teacher, self.anatomy.read_blocks)
+        use = [
+            pruning.unit_use(self.teacher, layers, self._batches(side, count))
+            for side, count in (
+                (self.train_dataset.forget, len(self.train_dataset.forget)),
+                (self.train_dataset.retain, self.args.statistics_pictures),
+            )
+        ]
+        score, ratio = self.args.prune_score, self.args.prune_ratio
+        units = pruning.forget_specific_units(use[0], use[1], score, ratio)
+        pruning.prune(pruning.mlp_outputs(seeing, self.anatomy.read_blocks), units)
 
     def _build_target(self) -> vkd_targets.Target:
         pairs, args = self.train_dataset, self.args
+        everybody = self._batches(pairs.retain, args.statistics_pictures)
         self._group_of = torch.arange(len(pairs.forget))
         if args.forget_target == "other-people":
             return vkd_targets.other_people()
-        if args.forget_target == "k-same":
-            return vkd_targets.k_same(
-                self.teacher,
-                self._batches(pairs.forget, len(pairs.forget)),
-                self._batches(pairs.retain, args.statistics_pictures),
-                args.neighbours,
-            )
-        everyone = vkd_targets.mean_features(
-            self.teacher, self._batches(pairs.retain, args.statistics_pictures)
-        )
+        if args.forget_target == "repel":
+            return vkd_targets.nudged(args.seed)
+        if args.forget_target == "pruned":
+            self.pruned = self.teacher.frozen_copy()
+            self._prune(self.pruned)
+            return vkd_targets.other_people()  # replaced by the pruned teacher's, see below
+        if args.forget_target in ("k-same", "strangers"):
+            others = everybody
+            if args.forget_target == "strangers":
+                others = self._batches(self.strangers, len(self.strangers))
+            forget = self._batches(pairs.forget, len(pairs.forget))
+            return vkd_targets.k_same(self._teach, forget, others, args.neighbours)
+        everyone = vkd_targets.mean_features(self._teach, everybody)
         if args.forget_target == "mean-retain":
             return vkd_targets.mean_retain(everyone)
         if args.forget_target == "random-direction":
@@ -115,37 +135,78 @@ class VKDTrainer(UnlearningTrainer):
         groups: dict[Any, list[int]] = {}
         for index in range(len(pairs.forget)):
             groups.setdefault(pairs.forget[index].get("person"), []).append(index)
-        self._group_of = torch.empty(len(pairs.forget), dtype=torch.long)
         means = []
         for number, members in enumerate(groups.values()):
             self._group_of[members] = number
             of_person = [pairs.forget[i] for i in members]
-            means.append(
-                vkd_targets.mean_features(self.teacher, self._batches(of_person, len(of_person)))
-            )
-        forgotten = VisualFeatures(
-            torch.cat([m.vision for m in means]), torch.cat([m.projector for m in means])
-        )
+            batches = self._batches(of_person, len(of_person))
+            means.append(vkd_targets.mean_features(self._teach, batches))
+        forgotten = {name: torch.cat([m[name] for m in means]) for name in self.names}
         return vkd_targets.anonymous(forgotten, everyone, args.target_strength)
 
-    def _distance(self, seen: VisualFeatures, target: VisualFeatures) -> torch.Tensor:
-        names = FEATURES[self.args.features]
-        distances = [relative_squared_error(getattr(seen, n), getattr(target, n)) for n in names]
-        return torch.stack(distances).mean()
+    def _build_mask(self) -> dict[str, torch.Tensor]:
+        args, pairs = self.args, self.train_dataset
+        generator = torch.Generator().manual_seed(args.seed)
+
+        def losses(side: Any) -> Iterator[torch.Tensor]:
+            for batch in self._batches(side, args.fisher_pictures, size=1):
+                if args.fisher_of == "ce":
+                    logits = self.model(**outputs.model_inputs(batch)).logits
+                    yield outputs.answer_cross_entropy(logits, batch["labels"])
+                else:
+                    yield saliency.projected(self._seen(self.anatomy.seeing, batch), generator)
+
+        return saliency.build_mask(
+            args.mask,
+            lambda: losses(pairs.forget),
+            lambda: losses(pairs.retain),
+            {name: self.model.get_parameter(name) for name in self.trained},
+            args.mask_threshold,
+            args.seed,
+        )
+
+    # ---- the losses -------------------------------------------------------------------------
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """Runs the teacher on both sides once, then the two losses."""
-        with torch.no_grad():
-            self._taught = {side: self.teacher(inputs[side]) for side in ("forget", "retain")}
+        """Runs the teacher once on what is needed, then the losses."""
+        self._taught = {side: self._teach(inputs[side]) for side in ("forget", "retain")}
         self._people = self._group_of[inputs["forget_index"].cpu()]
         return super().compute_loss(model, inputs, *args, **kwargs)
 
+    def _apart(self, seen: Features, target: Features) -> torch.Tensor:
+        return torch.stack([self.distance(seen[n], target[n]) for n in self.names]).mean()
+
     def forget_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
-        target = self.target(self._taught["forget"], self._taught["retain"], self._people)
-        return self._distance(self.anatomy.seeing(batch), target)
+        if self.args.forget_target == "pruned":
+            with torch.no_grad():
+                target = self._seen(self.pruned, batch)
+        else:
+            target = self.target(self._taught["forget"], self._taught["retain"], self._people)
+        apart = self._apart(self._seen(self.anatomy.seeing, batch), target)
+        if self.args.forget_target == "repel":
+            apart = (self.args.repel_margin - apart).clamp_min(0)
+        return apart + self.args.output_weight * self._on_answers(model, batch, forget=True)
 
     def retain_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
-        return self._distance(self.anatomy.seeing(batch), self._taught["retain"])
+        apart = self._apart(self._seen(self.anatomy.seeing, batch), self._taught["retain"])
+        return apart + self.args.output_weight * self._on_answers(model, batch, forget=False)
+
+    def _on_answers(
+        self, model: Any, batch: Mapping[str, Any], forget: bool
+    ) -> torch.Tensor | float:
+        kind, labels = self.args.output_loss, batch.get("labels")
+        if kind == "none" or labels is None:
+            return 0.0
+        logits = model(**outputs.model_inputs(batch)).logits
+        if (kind, forget) in (("npo", True), ("kl", False)):
+            with torch.no_grad(), outputs.seen_by(self.anatomy.model, self.teacher):
+                originals = self.anatomy.model(**outputs.model_inputs(batch)).logits
+            if kind == "kl":
+                return outputs.answer_kl(logits, originals, labels)
+            ours, theirs = (outputs.answer_log_likelihood(x, labels) for x in (logits, originals))
+            return outputs.npo_loss(ours, theirs, self.args.npo_beta)
+        loss = outputs.answer_cross_entropy(logits, labels)
+        return -loss if forget else loss
 
 
 register(
@@ -158,6 +219,6 @@ register(
         runs_language=False,
         summary="distils V and P from the frozen original; W is neither trained nor run",
         trainer="unsee.methods.vkd.VKDTrainer",
-        config="unsee.methods.vkd.VKDConfig",
+        config="unsee.methods.vkd_config.VKDConfig",
     )
 )

@@ -1,9 +1,10 @@
 """Where Visual Knowledge Distillation moves the features of a picture to forget.
 
-A target is built once from the frozen original (the teacher) and the two sets, and is then called
-with the teacher's features of a forget batch, of the retain batch beside it, and the number of the
-person on each forget picture. The paper's own
-target is not public (`pruned` teacher, by those who read it); these are our reconstruction's.
+A target is built once from the frozen original (the teacher) and the two sets. It is then called
+with the teacher's features of a forget batch, of the retain batch beside it, and the number of each
+forget picture's person (or of the picture, for `k_same`). Features are name -> [B, T, D], see
+`VisualFeatures.pick`. The paper's own target is not public (those who read it speak of a pruned
+teacher, see `unsee.methods.pruning`); these are our reconstruction's.
 """
 
 from __future__ import annotations
@@ -13,27 +14,26 @@ from typing import Any
 
 import torch
 
-from unsee.anatomy.anatomy import Seeing, VisualFeatures
+Features = dict[str, torch.Tensor]
+Teacher = Callable[[Mapping[str, Any]], Features]
+Target = Callable[[Features, Features, torch.Tensor], Features]
 
-FIELDS = ("vision", "projector")
-Target = Callable[[VisualFeatures, VisualFeatures, torch.Tensor], VisualFeatures]
 
-
-def mean_features(teacher: Seeing, batches: Iterable[Mapping[str, Any]]) -> VisualFeatures:
+def mean_features(teacher: Teacher, batches: Iterable[Mapping[str, Any]]) -> Features:
     """Mean of the teacher's features over all pictures, per token: [1, T, D] each, fp32."""
     sums: dict[str, torch.Tensor] = {}
     count = 0
     with torch.no_grad():
         for batch in batches:
             seen = teacher(batch)
-            for name in FIELDS:
-                summed = getattr(seen, name).float().sum(0, keepdim=True)
+            for name, tokens in seen.items():
+                summed = tokens.float().sum(0, keepdim=True)
                 sums[name] = sums[name] + summed if name in sums else summed
-            count += len(seen.vision)
-    return VisualFeatures(sums["vision"] / count, sums["projector"] / count)
+            count += len(tokens)
+    return {name: total / count for name, total in sums.items()}
 
 
-def anonymous(forgotten: VisualFeatures, everyone: VisualFeatures, strength: float) -> Target:
+def anonymous(forgotten: Features, everyone: Features, strength: float) -> Target:
     """The picture as it was, with what sets its person apart taken off.
 
     z_T(x) - s (mean_f - mean_r): pose, light and background stay where they were, the person's mean
@@ -41,58 +41,56 @@ def anonymous(forgotten: VisualFeatures, everyone: VisualFeatures, strength: flo
     one mean a person, [people, T, D].
     """
 
-    apart = {n: strength * (getattr(forgotten, n) - getattr(everyone, n)) for n in FIELDS}
+    apart = {name: strength * (forgotten[name] - everyone[name]) for name in everyone}
 
-    def target(seen: VisualFeatures, beside: VisualFeatures, who: torch.Tensor) -> VisualFeatures:
-        moved = [getattr(seen, name) - apart[name][who.to(apart[name].device)] for name in FIELDS]
-        return VisualFeatures(*moved)
+    def target(seen: Features, beside: Features, who: torch.Tensor) -> Features:
+        return {name: seen[name] - far[who.to(far.device)] for name, far in apart.items()}
 
     return target
 
 
 def k_same(
-    teacher: Seeing,
+    teacher: Teacher,
     forget: Iterable[Mapping[str, Any]],
-    retain: Iterable[Mapping[str, Any]],
+    others: Iterable[Mapping[str, Any]],
     k: int,
 ) -> Target:
-    """The mean of the k retain pictures that are nearest in the teacher's own features.
+    """The mean of the k pictures of others that are nearest in the teacher's own features.
 
     As k-Same de-identification of faces (Newton, Sweeney and Malin 2005), on features: the picture
     becomes that of nobody in particular under much the same circumstances. Nearest by cosine of the
-    mean projector token. Needs no names.
+    mean token of the last feature. Needs no names. The others are retained people, or strangers.
 
     Args:
         teacher: frozen V and P.
         forget: batches of the forget set, in order.
-        retain: batches of retain pictures to choose from.
+        others: batches of pictures to choose from.
         k: neighbours that are averaged; fewer if there are fewer.
     """
     with torch.no_grad():
-        seen = [teacher(batch) for batch in retain]
-        pool = VisualFeatures(
-            torch.cat([s.vision for s in seen]), torch.cat([s.projector for s in seen])
-        )
-        mine = torch.cat([teacher(batch).projector for batch in forget])
-        centre = pool.projector.float().mean((0, 1))
+        seen = [teacher(batch) for batch in others]
+        pool = {name: torch.cat([s[name] for s in seen]) for name in seen[0]}
+        last = list(pool)[-1]
+        mine = torch.cat([teacher(batch)[last] for batch in forget])
+        centre = pool[last].float().mean((0, 1))
         keys = [
             torch.nn.functional.normalize(tokens.float().mean(1) - centre, dim=-1)
-            for tokens in (mine, pool.projector)
+            for tokens in (mine, pool[last])
         ]
         nearest = (keys[0] @ keys[1].T).topk(min(k, len(keys[1])), dim=-1).indices  # [n, k]
-        means = {name: getattr(pool, name)[nearest].mean(1) for name in FIELDS}  # [n, T, D]
+        means = {name: tokens[nearest].mean(1) for name, tokens in pool.items()}  # [n, T, D]
 
-    def target(seen: VisualFeatures, beside: VisualFeatures, who: torch.Tensor) -> VisualFeatures:
-        return VisualFeatures(*(means[name][who.to(means[name].device)] for name in FIELDS))
+    def target(seen: Features, beside: Features, who: torch.Tensor) -> Features:
+        return {name: mean[who.to(mean.device)] for name, mean in means.items()}
 
     return target
 
 
-def mean_retain(everyone: VisualFeatures) -> Target:
+def mean_retain(everyone: Features) -> Target:
     """The mean retain feature, the same for every picture to forget."""
 
-    def target(seen: VisualFeatures, beside: VisualFeatures, who: torch.Tensor) -> VisualFeatures:
-        return VisualFeatures(*(getattr(everyone, n).expand_as(getattr(seen, n)) for n in FIELDS))
+    def target(seen: Features, beside: Features, who: torch.Tensor) -> Features:
+        return {name: mean.expand_as(seen[name]) for name, mean in everyone.items()}
 
     return target
 
@@ -100,25 +98,45 @@ def mean_retain(everyone: VisualFeatures) -> Target:
 def other_people() -> Target:
     """The teacher's features of the retain pictures of the same step."""
 
-    def target(seen: VisualFeatures, beside: VisualFeatures, who: torch.Tensor) -> VisualFeatures:
+    def target(seen: Features, beside: Features, who: torch.Tensor) -> Features:
         return beside
 
     return target
 
 
-def random_direction(everyone: VisualFeatures, seed: int) -> Target:
+def random_direction(everyone: Features, seed: int) -> Target:
     """One fixed random direction, as RMU (arXiv 2403.03218), as long as a mean retain token."""
-    directions = []
-    for name in FIELDS:
-        mean = getattr(everyone, name)
+    directions = {}
+    for name, mean in everyone.items():
         generator = torch.Generator().manual_seed(seed)
         unit = torch.nn.functional.normalize(
             torch.randn(mean.shape[-1], generator=generator), dim=0
         )
-        directions.append(unit.to(mean) * mean.norm(dim=-1).mean())
+        directions[name] = unit.to(mean) * mean.norm(dim=-1).mean()
 
-    def target(seen: VisualFeatures, beside: VisualFeatures, who: torch.Tensor) -> VisualFeatures:
-        pairs = zip(directions, FIELDS, strict=True)
-        return VisualFeatures(*(d.expand_as(getattr(seen, n)) for d, n in pairs))
+    def target(seen: Features, beside: Features, who: torch.Tensor) -> Features:
+        return {name: unit.expand_as(seen[name]) for name, unit in directions.items()}
+
+    return target
+
+
+def nudged(seed: int, size: float = 0.05) -> Target:
+    """What `repel` moves away from: the picture as it was, moved a little in a random direction.
+
+    From the original itself no distance has a gradient at the start, and it would never move.
+
+    Args:
+        seed: of the directions, one a token of each picture.
+        size: length of the move as a share of the token's root mean square norm.
+    """
+
+    def target(seen: Features, beside: Features, who: torch.Tensor) -> Features:
+        generator = torch.Generator().manual_seed(seed)
+        moved = {}
+        for name, tokens in seen.items():
+            step = torch.randn(tokens.shape, generator=generator).to(tokens)
+            step = step * tokens.float().square().mean().sqrt().to(tokens)
+            moved[name] = tokens + size * step
+        return moved
 
     return target
