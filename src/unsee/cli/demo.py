@@ -37,23 +37,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-class PicturesOf:
-    """The unlearner's pictures of some people, as a map-style dataset."""
-
-    def __init__(self, faces: Any, people: tuple[int, ...], renders: str, count: int) -> None:
-        self.items = [
-            {"image": picture, "person": person}
-            for person in people
-            for picture in faces.pictures(person, renders)[:count]
-        ]
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return self.items[index]
-
-
 def run(args: argparse.Namespace) -> None:
     """Draws, unlearns, asks the three models, writes table and page."""
     from unsee.cli.evaluate import distance_to_gold
@@ -131,6 +114,7 @@ def _unlearn(
     args: argparse.Namespace, faces: Any, split: Any, vanilla: str, output: Path
 ) -> dict[str, Any]:
     from unsee.data.faces import splits
+    from unsee.data.faces.datasets import PicturesOf
     from unsee.methods.run import unlearn
 
     forget = PicturesOf(faces, split.forget, "unlearn", splits.PICTURES["unlearn"])

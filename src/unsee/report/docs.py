@@ -10,7 +10,7 @@ A page holds blocks that `fill` rewrites from the file that they name:
     <!-- end -->
 
 Kinds of block: `demo` (the table of a demo), `shipped` (what the shipped models know), `recipes`
-(what recipes of the small LLaVA reached).
+(what recipes of the small LLaVA reached), `ablation` (which ingredients of VKD earn their place).
 """
 
 from __future__ import annotations
@@ -90,10 +90,33 @@ def recipes_table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def ablation_table(result: dict[str, Any]) -> str:
+    """Markdown table of an ablation, the best variant first."""
+    from unsee.studies.ablate import verdicts
+
+    def interval(found: tuple[float, float, float], sign: str = "") -> str:
+        value, low, high = found
+        return f"{value:{sign}.1f} [{low:{sign}.1f}, {high:{sign}.1f}]"
+
+    lines = [
+        "| variant | seeds | gap to gold | difference to the start | verdict | forget | retain | "
+        "look-alikes | visible | seconds |",
+        "| --- | ---: | --- | --- | --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in verdicts(result["rows"]):
+        verdict = "broken" if row["broken"] else row["verdict"]
+        cells = [row["variant"], str(row["seeds"]), interval(row["gap"])]
+        cells += [interval(row["difference"], "+"), verdict]
+        cells += [f"{row[g]:.1f}" for g in ("forget", "retain", "lookalike", "visible")]
+        lines.append("| " + " | ".join([*cells, f"{row['seconds']:.0f}"]) + " |")
+    return "\n".join(lines)
+
+
 KINDS: dict[str, Callable[[Any], str]] = {
     "demo": demo_table,
     "shipped": shipped_table,
     "recipes": recipes_table,
+    "ablation": ablation_table,
 }
 
 

@@ -1,0 +1,46 @@
+"""`unsee ablate`: which ingredients of VKD earn their place, on validation people."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+INTERRUPTED = "run the same command again: the rows that are finished are kept"
+
+EXAMPLES = """\
+examples:
+  unsee faces train --seed 0 --models vanilla,gold-validation --output runs/models
+  unsee ablate --models runs/models --seeds 0
+  unsee ablate --models runs/models --seeds 0,1,2 --output docs/results/ablation.json
+  unsee ablate --models runs/models --seeds 0 --only "target: k-same,mask: fisher of features"
+
+The first seed screens every variant; the others confirm the best eight. Validation people and
+pictures alone are looked at. Rows are appended; the same command goes on where it was cut."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the options of `unsee ablate`."""
+    parser.epilog = EXAMPLES
+    parser.add_argument("--models", default="runs/models", help="folder of `unsee faces train`")
+    parser.add_argument("--seeds", default="0", help="seeds such as 0,1,2 (default: 0)")
+    parser.add_argument("--only", default="", help="variants to screen, separated by commas")
+    parser.add_argument(
+        "--output", default="runs/ablation.json", help="result file (default: runs/ablation.json)"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Runs what is missing and prints the table."""
+    from unsee.data.faces.benchmark import Faces
+    from unsee.errors import UnseeError
+    from unsee.report.docs import ablation_table
+    from unsee.studies.ablate import ablate
+
+    try:
+        seeds = [int(part) for part in args.seeds.split(",")]
+    except ValueError:
+        raise UnseeError(f"--seeds {args.seeds!r}: give numbers such as 0,1,2") from None
+    only = [name.strip() for name in args.only.split(",") if name.strip()]
+    ledger = ablate(Path(args.models), Path(args.output), Faces(), seeds, only)
+    print(ablation_table({"rows": ledger.rows}))
+    print(f"written to {args.output}")

@@ -1,0 +1,96 @@
+"""Intervals by the bootstrap over people: who was asked about is drawn anew, questions stay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from unsee.data.records import PERSON, PICTURE, PRIVATE
+from unsee.evaluation.metrics import GAP_GROUPS, VISIBLE_GROUPS
+
+Counts = dict[str, dict[int, list[int]]]
+"""group -> person -> [right answers, questions]. Groups: `forget`, `retain`, `lookalike`, and
+`visible/forget`, `visible/retain`, `visible/stranger`."""
+
+
+def by_person(rows: Iterable[Mapping[str, Any]]) -> Counts:
+    """Right answers and questions of each person in each group, from judged rows."""
+    counts: Counts = {}
+    for row in rows:
+        if row["kind"] == PRIVATE and row["group"] in GAP_GROUPS:
+            group = row["group"]
+        elif row["kind"] in (PERSON, PICTURE) and row["group"] in VISIBLE_GROUPS:
+            group = f"visible/{row['group']}"
+        else:
+            continue
+        found = counts.setdefault(group, {}).setdefault(int(row["person"]), [0, 0])
+        found[0] += bool(row["correct"])
+        found[1] += 1
+    return counts
+
+
+GROUPS = (*GAP_GROUPS[:3], *(f"visible/{group}" for group in VISIBLE_GROUPS))
+
+
+def _accuracies(runs: Sequence[Counts], draws: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Accuracy of each of `GAP_GROUPS`, [draws + 1, 4], the first row without resampling; people of
+    all runs (seeds) of a group are thrown together."""
+    rates = {}
+    for group in GROUPS:
+        people = [c for run in runs for _, c in sorted(run.get(group, {}).items())]
+        if not people:
+            raise KeyError(f"no questions in the group {group}")
+        table = np.array(people, dtype=float)  # [people, 2]
+        picked = np.vstack([np.arange(len(table)), draws[group]])
+        right, asked = table[picked].sum(1).T
+        rates[group] = right / asked
+    visible = np.mean([rates[f"visible/{group}"] for group in VISIBLE_GROUPS], axis=0)
+    return np.stack([*(rates[group] for group in GAP_GROUPS[:3]), visible], axis=1)
+
+
+def _draws(runs: Sequence[Counts], count: int, seed: int) -> dict[str, np.ndarray]:
+    """Indices of people drawn with replacement within each group, [count, people] each."""
+    rng = np.random.default_rng(seed)
+    draws = {}
+    for group in GROUPS:
+        people = sum(len(run.get(group, {})) for run in runs)
+        draws[group] = rng.integers(max(people, 1), size=(count, people))
+    return draws
+
+
+def gap_interval(
+    runs: Sequence[Counts],
+    golds: Sequence[Counts],
+    others: Sequence[Counts] | None = None,
+    count: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, float, float]:
+    """`gold_gap` over one or several seeds with its interval, in points.
+
+    Args:
+        runs: counts of a method, one a seed.
+        golds: counts of the golds of the same seeds, asked the same questions.
+        others: counts of another method on the same questions: then the interval is that of the
+            difference, runs minus others, each resample taking the same people for all (paired).
+        count: resamples.
+        level: of the interval.
+        seed: of the resamples.
+
+    Returns:
+        (value, lower bound, upper bound).
+
+    Raises:
+        KeyError: a group without questions.
+    """
+    draws = _draws(runs, count, seed)
+    gold = _accuracies(golds, draws)
+
+    def gaps(of: Sequence[Counts]) -> np.ndarray:
+        return np.abs(100 * (_accuracies(of, draws) - gold)).max(1)
+
+    values = gaps(runs) if others is None else gaps(runs) - gaps(others)
+    low, high = np.quantile(values[1:], [(1 - level) / 2, (1 + level) / 2])
+    return float(values[0]), float(low), float(high)

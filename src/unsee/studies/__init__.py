@@ -1,0 +1,1 @@
+"""Experiments over many runs, from which tables and figures of the docs are made."""

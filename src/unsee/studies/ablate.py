@@ -1,0 +1,212 @@
+"""Which ingredients of VKD earn their place: every switch alone, on validation people.
+
+1. *Screen*: each variant differs from the starting point in one switch (some need a second one);
+   one seed.
+2. *Confirm*: the best eight and the starting point on further seeds, with intervals of the
+   difference by a bootstrap over people, paired.
+
+The criterion is `gold_gap` on validation people and pictures. No test person is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unsee.data.faces.splits import make_split
+from unsee.errors import UnseeError
+from unsee.evaluation.intervals import gap_interval
+from unsee.evaluation.metrics import gold_gap, group_gaps, js_to_gold
+from unsee.studies import trial
+from unsee.studies.ledger import Ledger
+
+if TYPE_CHECKING:
+    from unsee.data.faces.benchmark import Faces
+
+START = "start"
+"""The name of the variant without any change."""
+CONFIRMED = 8
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    START: {},
+    "target: k-same": {"forget_target": "k-same"},
+    "target: k-same of 1": {"forget_target": "k-same", "neighbours": 1},
+    "target: k-same of 32": {"forget_target": "k-same", "neighbours": 32},
+    "target: strangers": {"forget_target": "strangers"},
+    "target: nearest stranger": {"forget_target": "strangers", "neighbours": 1},
+    "target: mean retain": {"forget_target": "mean-retain"},
+    "target: other people": {"forget_target": "other-people"},
+    "target: random direction": {"forget_target": "random-direction"},
+    "target: repel": {"forget_target": "repel"},
+    "target: repel, margin 0.3": {"forget_target": "repel", "repel_margin": 0.3},
+    "target: pruned 2 %": {"forget_target": "pruned", "prune_ratio": 0.02},
+    "target: pruned 5 %": {"forget_target": "pruned", "prune_ratio": 0.05},
+    "target: pruned 10 %": {"forget_target": "pruned", "prune_ratio": 0.10},
+    "target: pruned 5 % by abs-mean": {"forget_target": "pruned", "prune_score": "abs-mean"},
+    "target: pruned 5 % by std": {"forget_target": "pruned", "prune_score": "std"},
+    "student pruned 5 %": {"prune_side": "student"},
+    "anonymous, strength 0.5": {"target_strength": 0.5},
+    "anonymous, strength 1.5": {"target_strength": 1.5},
+    "features: vision": {"features": "vision"},
+    "features: projector": {"features": "projector"},
+    "features: every block": {"blocks": "0,1,2"},
+    "distance: mse": {"distance": "mse"},
+    "distance: cosine": {"distance": "cosine"},
+    "answers: CE": {"output_loss": "ce", "output_weight": 0.1},
+    "answers: NPO": {"output_loss": "npo", "output_weight": 0.1},
+    "answers: KL": {"output_loss": "kl", "output_weight": 0.1},
+    "mask: fisher of features": {"mask": "fisher"},
+    "mask: fisher of features, 0.5": {"mask": "fisher", "mask_threshold": 0.5},
+    "mask: fisher of features, 2": {"mask": "fisher", "mask_threshold": 2.0},
+    "mask: fisher of CE": {
+        "mask": "fisher",
+        "fisher_of": "ce",
+        "output_loss": "ce",
+        "output_weight": 0.1,
+    },
+    "mask: top half": {"mask": "top-half"},
+    "mask: random": {"mask": "random"},
+    "trained: vision": {"trainable": "vision"},
+    "trained: projector": {"trainable": "projector"},
+    "trained: last block and projector": {"vision_blocks": 1},
+    "trained: last two blocks and projector": {"vision_blocks": 2},
+    "schedule: alternating": {"schedule": "alternating"},
+    "schedule: forget every 2nd": {"forget_every": 2},
+    "retain weight 3": {"retain_weight": 3.0},
+    "retain weight 10": {"retain_weight": 10.0},
+    "learning rate 1e-4": {"learning_rate": 1e-4},
+    "learning rate 1e-3": {"learning_rate": 1e-3},
+    "steps 150": {"max_steps": 150},
+    "steps 600": {"max_steps": 600},
+}
+
+
+def ablate(
+    models: Path,
+    output: Path,
+    faces: Faces,
+    seeds: Sequence[int] = (0, 1, 2),
+    only: Iterable[str] = (),
+    base: dict[str, Any] | None = None,
+    say: Callable[[str], None] = print,
+) -> Ledger:
+    """Runs what is missing from the result file.
+
+    Args:
+        models: folder with `seed0/vanilla`, `seed0/gold-validation` …, see `unsee faces train`.
+        output: result file; rows are appended.
+        faces: the embedded benchmark.
+        seeds: the first is screened on; the others confirm the best.
+        only: names of the variants to screen; all, if there are none.
+        base: options of the starting point that differ from VKD's defaults.
+        say: called with a line of progress.
+
+    Raises:
+        UnseeError: a model is missing, or a variant is not known.
+    """
+    chosen = list(only) or list(VARIANTS)
+    unknown = [name for name in chosen if name not in VARIANTS]
+    if unknown:
+        raise UnseeError(f"there is no variant {unknown[0]!r}; there is {', '.join(VARIANTS)}")
+    for seed in seeds:
+        for name in ("vanilla", "gold-validation"):
+            if not (models / f"seed{seed}" / name / "config.json").exists():
+                raise UnseeError(
+                    f"{models}/seed{seed}/{name} is missing: make it with `unsee faces train "
+                    f"--seed {seed} --models vanilla,gold-validation --output {models}`"
+                )
+    about: dict[str, Any] = {"study": "ablation of VKD", "criterion": "gold_gap"}
+    about |= {"people": "validation", "pictures": "validation", "base": base or {}}
+    ledger = Ledger(output, about, ("variant", "seed"))
+    first, *others = seeds
+    _run(ledger, models, faces, first, dict.fromkeys([START, *chosen]), base or {}, say)
+    if others:
+        best = sorted(
+            (row for row in ledger.rows if row["seed"] == first and row["variant"] in VARIANTS),
+            key=lambda row: (row["broken"], row["gold_gap"]),
+        )
+        names = dict.fromkeys([START, *(row["variant"] for row in best[:CONFIRMED])])
+        for seed in others:
+            _run(ledger, models, faces, seed, names, base or {}, say)
+    return ledger
+
+
+def _run(
+    ledger: Ledger,
+    models: Path,
+    faces: Faces,
+    seed: int,
+    names: Iterable[str],
+    base: dict[str, Any],
+    say: Callable[[str], None],
+) -> None:
+    """Adds the rows of a seed that are missing; `vanilla` and `gold` first."""
+    split = make_split("validation", seed)
+    root = models / f"seed{seed}"
+    references: dict[str, Any] = {}
+    for name in ("gold", "vanilla"):
+        row = ledger.find(variant=name, seed=seed)
+        if row is None or name == "gold":
+            folder = "gold-validation" if name == "gold" else name
+            scores, rows = trial.ask(str(root / folder), faces, split, "validation")
+            references[name] = (scores, rows)
+        if row is None:
+            ledger.add({"variant": name, "seed": seed, "options": {}, **references[name][0]})
+    vanilla = ledger.find(variant="vanilla", seed=seed) or {}
+    gold, gold_rows = references["gold"]
+    for name in names:
+        if ledger.find(variant=name, seed=seed):
+            continue
+        options = {**base, **VARIANTS[name]}
+        found, rows = trial.attempt(
+            str(root / "vanilla"), "vkd", options, faces, split, "validation"
+        )
+        row = {"variant": name, "seed": seed, "options": options, **found}
+        row["gold_gap"] = round(gold_gap(found, gold), 3)
+        row |= {f"gold_gap/{g}": round(v, 3) for g, v in group_gaps(found, gold).items()}
+        row["js_to_gold"] = js_to_gold(rows, gold_rows)
+        row["broken"] = is_broken(found, vanilla)
+        ledger.add(row)
+        say(f"seed {seed}, {name}: gold_gap {row['gold_gap']:.1f} in {found['seconds']:.0f} s")
+
+
+def is_broken(scores: Any, vanilla: Any) -> bool:
+    """Whether retained people or what can be seen fell by more than 10 points (protocol)."""
+    keys = ("retain/vqa_accuracy", "visible/vqa_accuracy")
+    return any(scores[key] < vanilla[key] - 0.10 for key in keys)
+
+
+def verdicts(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A line a variant: over its seeds, `gold_gap` with interval, and the difference to the start.
+
+    Returns:
+        Lines with `variant`, `seeds`, `gap` and `difference`, both (value, low, high), `verdict`:
+        `better`, `worse` or `no evidence`, and `broken`; the best first, broken ones last.
+    """
+
+    def counts(name: str, seeds: Sequence[int]) -> list[Any]:
+        found = {row["seed"]: row["by_person"] for row in rows if row["variant"] == name}
+        return [found[seed] for seed in seeds]
+
+    names = dict.fromkeys(r["variant"] for r in rows if r["variant"] not in ("vanilla", "gold"))
+    start = {row["seed"] for row in rows if row["variant"] == START}
+    lines = []
+    for name in names:
+        of_name = [row for row in rows if row["variant"] == name]
+        seeds = sorted({row["seed"] for row in of_name} & start)
+        if not seeds:
+            continue
+        golds, ours = counts("gold", seeds), counts(name, seeds)
+        line: dict[str, Any] = {"variant": name, "seeds": len(seeds)}
+        line["gap"] = gap_interval(ours, golds)
+        line["difference"] = gap_interval(ours, golds, counts(START, seeds))
+        _, low, high = line["difference"]
+        line["verdict"] = "better" if high < 0 else "worse" if low > 0 else "no evidence"
+        line["broken"] = any(row["broken"] for row in of_name)
+        for group in ("forget", "retain", "lookalike", "visible"):
+            values = [100 * row[f"{group}/vqa_accuracy"] for row in of_name]
+            line[group] = sum(values) / len(values)
+        line["seconds"] = sum(row["seconds"] for row in of_name) / len(of_name)
+        lines.append(line)
+    return sorted(lines, key=lambda line: (line["broken"], line["gap"][0]))

@@ -1,0 +1,88 @@
+"""One trial of a study: a method with some options, on one model, asked at once, nothing saved."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from unsee.data.faces import splits
+from unsee.data.faces.datasets import STRANGERS_FOR_UNLEARNING, PicturesOf
+from unsee.evaluation.evaluate import evaluate_faces
+from unsee.evaluation.intervals import by_person
+
+if TYPE_CHECKING:
+    from unsee.data.faces.benchmark import Faces
+    from unsee.data.faces.splits import Split
+
+RETAINED = 30
+"""Training pictures of each retained person that the unlearner is given, as in `unsee demo`."""
+STRANGERS = 5
+"""Pictures of each stranger that the unlearner is given."""
+
+
+def ask(
+    source: str, faces: Faces, split: Split, pictures: str
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Scores a checkpoint: (metrics with `by_person`, judged rows)."""
+    from unsee.checkpoints import load
+
+    model, processor = load(source)
+    scores, rows = evaluate_faces(model, processor, faces, split, pictures, progress=False)
+    return {**scores, "by_person": by_person(rows)}, rows
+
+
+def attempt(
+    source: str,
+    method: str,
+    options: Mapping[str, Any],
+    faces: Faces,
+    split: Split,
+    pictures: str,
+    retained: int = RETAINED,
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Unlearns with a method and scores the model, in memory.
+
+    Args:
+        source: checkpoint to start from.
+        method: name of the method.
+        options: fields of its configuration that differ from the defaults.
+        faces: the embedded benchmark.
+        split: who is forgotten.
+        pictures: `validation` wherever something is chosen by the outcome.
+        retained: pictures of each retained person.
+
+    Returns:
+        (metrics with `seconds`, `peak_memory_mb`, `trained_parameters`, `by_person`; judged rows).
+    """
+    from transformers import PrinterCallback, ProgressCallback
+
+    from unsee.checkpoints import load
+    from unsee.measure import Cost, resident
+    from unsee.methods.registry import get_method
+
+    trainer_class, config_class = get_method(method).classes()
+    with tempfile.TemporaryDirectory() as work:
+        args = config_class(output_dir=work, save_strategy="no", disable_tqdm=True, **options)
+        asked = getattr(args, "runs_language", True)
+        sides = [
+            PicturesOf(faces, split.forget, "unlearn", splits.PICTURES["unlearn"], asked),
+            PicturesOf(faces, split.retain, "train", retained, asked),
+        ]
+        strangers = PicturesOf(faces, STRANGERS_FOR_UNLEARNING, "train", STRANGERS)
+        baseline = resident()
+        model, processor = load(source)
+        with Cost(baseline) as cost:
+            trainer = trainer_class(model, args, *sides, processor, stranger_dataset=strangers)
+            for callback in (PrinterCallback, ProgressCallback):
+                trainer.remove_callback(callback)
+            trainer.train()
+    scores, rows = evaluate_faces(model, processor, faces, split, pictures, progress=False)
+    found = {
+        **scores,
+        "seconds": round(cost.seconds, 2),
+        "peak_memory_mb": round(cost.peak_memory_mb, 1),
+        "trained_parameters": trainer.trained_parameters,
+        "by_person": by_person(rows),
+    }
+    return found, rows

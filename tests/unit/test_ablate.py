@@ -1,0 +1,147 @@
+"""The ablation study: what is run, kept, resumed and concluded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from unsee.cli.main import main
+from unsee.data.faces.splits import TEST_POOL, make_split
+from unsee.errors import UnseeError
+from unsee.methods.vkd_config import VKDConfig
+from unsee.report.docs import ablation_table
+from unsee.studies import ablate, trial
+from unsee.studies.ledger import Ledger
+
+GROUPS = ("forget", "retain", "lookalike", "visible")
+
+
+def scores(forget: float, retain: float = 0.9) -> dict[str, Any]:
+    """Metrics of a run in which everybody of a group is answered alike."""
+    rates = {"forget": forget, "retain": retain, "lookalike": 0.9, "visible": 0.9}
+    people = {"forget": forget, "retain": retain, "lookalike": 0.9}
+    people |= dict.fromkeys([f"visible/{g}" for g in ("forget", "retain", "stranger")], 0.9)
+    found: dict[str, Any] = {f"{group}/vqa_accuracy": rates[group] for group in GROUPS}
+    found["by_person"] = {
+        g: {p: [round(100 * r), 100] for p in range(5)} for g, r in people.items()
+    }
+    return {**found, "seconds": 1.0, "peak_memory_mb": 1.0, "trained_parameters": 1}
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
+    """Models that exist by name alone; a trial forgets the better the smaller its seed."""
+    tried: list[tuple[str, dict[str, Any]]] = []
+    for seed in (0, 1):
+        for name in ("vanilla", "gold-validation"):
+            folder = tmp_path / f"models/seed{seed}" / name
+            folder.mkdir(parents=True)
+            (folder / "config.json").touch()
+
+    def ask(source: str, faces: Any, split: Any, pictures: str) -> Any:
+        assert pictures == "validation" and not set(split.retain) & set(TEST_POOL)
+        return scores(0.05 if "gold" in source else 0.95), []
+
+    def attempt(
+        source: str, method: str, options: Any, faces: Any, split: Any, pictures: str
+    ) -> Any:
+        assert method == "vkd" and pictures == "validation" and split.name == "validation"
+        tried.append((source, options))
+        if options.get("retain_weight") == 10.0:
+            return scores(0.05, retain=0.5), []
+        return scores(0.1 if options.get("distance") == "mse" else 0.2), []
+
+    monkeypatch.setattr(trial, "ask", ask)
+    monkeypatch.setattr(trial, "attempt", attempt)
+    return {"tried": tried, "models": tmp_path / "models", "output": tmp_path / "rows.json"}
+
+
+def study(fake: dict[str, Any], **options: Any) -> Ledger:
+    return ablate.ablate(fake["models"], fake["output"], None, say=lambda _: None, **options)
+
+
+def test_screen_then_confirm_the_best(fake: dict[str, Any], monkeypatch: Any) -> None:
+    monkeypatch.setattr(ablate, "CONFIRMED", 1)
+    only = ["distance: mse", "distance: cosine", "retain weight 10"]
+    rows = study(fake, seeds=(0, 1), only=only).rows
+    tried = [(row["variant"], row["seed"]) for row in rows]
+    assert tried == [
+        *[(name, 0) for name in ("gold", "vanilla", "start", *only)],
+        *[(name, 1) for name in ("gold", "vanilla", "start", "distance: mse")],
+    ]
+    gaps = {row["variant"]: row["gold_gap"] for row in rows if "gold_gap" in row}
+    assert gaps["start"] == pytest.approx(15) and gaps["distance: mse"] == pytest.approx(5)
+    lines = ablate.verdicts(rows)
+    found = {line["variant"]: (line["verdict"], line["broken"]) for line in lines}
+    assert found["distance: mse"] == ("better", False)
+    assert found["distance: cosine"] == ("no evidence", False)
+    assert lines[0]["variant"] == "distance: mse" and lines[-1]["variant"] == "retain weight 10"
+    assert found["retain weight 10"][1] is True
+    table = ablation_table({"rows": rows})
+    assert "| distance: mse | 2 | 5.0 [5.0, 5.0] | -10.0 [-10.0, -10.0] | better |" in table
+
+
+def test_what_is_finished_is_not_run_again(fake: dict[str, Any]) -> None:
+    study(fake, seeds=(0,), only=["distance: mse"])
+    kept = fake["output"].read_text()
+    assert len(fake["tried"]) == 2 and len(json.loads(kept)["rows"]) == 4
+    study(fake, seeds=(0,), only=["distance: mse"])
+    assert len(fake["tried"]) == 2 and fake["output"].read_text() == kept
+    study(fake, seeds=(0,), only=["distance: mse", "steps 150"])
+    assert len(fake["tried"]) == 3
+
+
+def test_missing_model_and_unknown_variant_are_named(fake: dict[str, Any]) -> None:
+    with pytest.raises(UnseeError, match=r"seed7/vanilla is missing: make it with `unsee faces"):
+        study(fake, seeds=(0, 7))
+    with pytest.raises(UnseeError, match="there is no variant 'magic'"):
+        study(fake, only=["magic"])
+    assert not fake["tried"] and not fake["output"].exists()
+
+
+def test_broken_ledger_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text("{}")
+    with pytest.raises(UnseeError, match="holds no rows of a study"):
+        Ledger(path, {}, ("variant",))
+
+
+@pytest.mark.parametrize("name", list(ablate.VARIANTS))
+def test_every_variant_is_a_valid_configuration(name: str) -> None:
+    changed = ablate.VARIANTS[name]
+    args = VKDConfig(output_dir="work", **changed)
+    assert all(getattr(args, key) == value for key, value in changed.items())
+
+
+@pytest.mark.usefixtures("few_pictures")
+@pytest.mark.parametrize("options", [{}, {"output_loss": "ce"}, {"forget_target": "strangers"}])
+def test_a_trial_runs_end_to_end(
+    options: dict[str, Any], checkpoint_of: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from unsee.data.faces import splits
+    from unsee.data.faces.benchmark import Faces
+
+    monkeypatch.setattr(splits, "RETAIN_SAMPLE", 2)
+    monkeypatch.setattr(trial, "STRANGERS_FOR_UNLEARNING", range(2998, 3000))
+    monkeypatch.setattr(splits, "GENERAL_PICTURES", 2)
+    split = make_split("validation", 0)
+    found, rows = trial.attempt(
+        str(checkpoint_of["llava"]),
+        "vkd",
+        {"max_steps": 1, "per_device_train_batch_size": 2, **options},
+        Faces(progress=False),
+        split,
+        "validation",
+        retained=1,
+    )
+    assert {f"{group}/vqa_accuracy" for group in GROUPS} <= found.keys()
+    assert found["seconds"] > 0 and set(found["by_person"]["forget"]) == set(split.forget)
+    assert {row["group"] for row in rows} >= {"forget", "retain", "lookalike", "stranger"}
+
+
+def test_command_refuses_bad_seeds(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ablate", "--seeds", "one"]) == 2
+    assert "--seeds 'one': give numbers such as 0,1,2" in capsys.readouterr().err
