@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,17 @@ def trainer_of(method: Method, model: Any, processing: Any, **options: Any) -> A
     trainer_class, config_class = method.classes()
     chosen = {"max_steps": 3, "per_device_train_batch_size": 4, "learning_rate": 1e-3}
     chosen |= {"output_dir": "work", "save_strategy": "no", "warmup_steps": 0, **options}
-    forget, retain = tiny.examples(2, 2), tiny.examples(2, 2, first=10)
+    forget, retain = asked(tiny.examples(2, 2)), asked(tiny.examples(2, 2, first=10))
     return trainer_class(model, config_class(**chosen), forget, retain, processing)
+
+
+def asked(examples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The examples with a question about each, for methods that run the language model."""
+    jobs = ("baker", "pilot", "nurse", "lawyer")
+    return [
+        {**e, "question": "What is this person's job?", "answer": jobs[e["person"] % 4]}
+        for e in examples
+    ]
 
 
 def snapshot(model: Any) -> dict[str, torch.Tensor]:
@@ -72,8 +82,7 @@ def test_steps_lower_the_loss_of_a_fixed_batch(
 
     before = loss()
     trainer.train()
-    assert before > 0.05
-    assert loss() < 0.8 * before
+    assert loss() < before - 0.05
 
 
 @each_family
@@ -151,7 +160,8 @@ def test_bf16_model_is_trained_in_fp32_and_saved_as_it_was(
 def test_part_that_is_not_supported_is_refused(method: Method, processing: Any) -> None:
     unsupported = [w for w in TRAINABLE if w not in method.classes()[0].supports]
     for trainable in unsupported:
-        with pytest.raises(UnseeError, match=f"can't train '{trainable}': it supports "):
+        refusal = re.escape(f"can't train '{trainable}': it supports ")
+        with pytest.raises(UnseeError, match=refusal):
             trainer_of(method, build("llava", processing), processing, trainable=trainable)
     with pytest.raises(UnseeError, match=r"trainable='head' is not offered; choose vision,"):
         trainer_of(method, build("llava", processing), processing, trainable="head")
@@ -173,7 +183,7 @@ def test_selector_that_matches_nothing_is_refused(
 @pytest.mark.parametrize("side", ["forget", "retain"])
 def test_empty_set_is_refused(method: Method, side: str, processing: Any) -> None:
     trainer_class, config_class = method.classes()
-    sets = {"forget": tiny.examples(1, 1), "retain": tiny.examples(1, 1, first=10), side: []}
+    sets = {"forget": asked(tiny.examples(1, 1)), "retain": asked(tiny.examples(1, 1)), side: []}
     model = build("llava", processing)
     with pytest.raises(UnseeError, match=f"the {side} set is empty"):
         args = config_class(output_dir="work")
@@ -201,5 +211,5 @@ def test_weights_of_the_two_sides_are_used(method: Method, processing: Any) -> N
     with torch.no_grad():
         total = float(trainer.compute_loss(trainer.model, batch))
     forget, retain = (trainer.parts[side][-1] for side in ("forget", "retain"))
-    assert forget > 0 and retain > 0
+    assert abs(forget) > 1e-3 and retain > 0
     assert total == pytest.approx(3 * forget + 0.5 * retain, rel=1e-5)

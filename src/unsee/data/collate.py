@@ -74,7 +74,8 @@ class QuestionCollator:
             if not example.get("question") or not example.get("answer"):
                 raise UnseeError(
                     "a loss on answers needs a `question` and an `answer` with every picture: "
-                    "give a dataset that has them, or choose output_loss=none"
+                    "give a dataset that has them, or a method that needs none (vkd with "
+                    "output_loss=none)"
                 )
         tokenizer = self.processor.tokenizer
         ends = [f" {example['answer']}{tokenizer.eos_token or ''}" for example in examples]

@@ -215,7 +215,7 @@ class UnlearningTrainer(ExactResume, Trainer):
     @property
     def trained_parameters(self) -> int:
         """Number of weights that are trained."""
-        return sum(p.numel() for p in self.anatomy.model.parameters() if p.requires_grad)
+        return sum(self.anatomy.model.get_parameter(name).numel() for name in self.trained)
 
     def forget_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
         """Loss of a batch to forget, a scalar to be minimised."""

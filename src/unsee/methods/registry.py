@@ -7,7 +7,7 @@ from importlib import import_module
 
 from unsee.errors import UnseeError
 
-MODULES = ("vkd",)
+MODULES = ("graddiff", "two_sided", "vkd")
 """The files of this folder that hold a method."""
 
 
@@ -18,7 +18,7 @@ class Method:
     Attributes:
         name: the word on the command line.
         source: paper.
-        fidelity: `paper`, `released code` or `reconstruction`.
+        fidelity: `paper`, `released code`, `reconstruction`, or `ours`.
         trains: parts that it trains.
         touches_language: whether W's weights change.
         runs_language: whether W is run.

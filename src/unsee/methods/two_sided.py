@@ -1,0 +1,168 @@
+"""Two-sided erasure, ours: W forgets whose face it was told about, then VKD moves the face away.
+
+A frozen W keeps the binding from a face to the facts, and little brings a face back (see
+`unsee.attacks.relearn`). So, first, W alone learns other answers to the questions about the
+pictures to forget, while retained pictures and questions in words keep theirs:
+
+    L_1 = w_f CE(other answers; D_f) + w_r [CE(answers; D_r) + CE(answers; words)]
+
+and then V and P alone are trained by VKD. W changes, so texts are not the same to the bit: their
+drift has to be measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from unsee.anatomy.families import LANGUAGE
+from unsee.data.collate import QuestionCollator
+from unsee.errors import UnseeError
+from unsee.methods import outputs
+from unsee.methods.registry import Method, register
+from unsee.methods.vkd import VKDTrainer
+from unsee.methods.vkd_config import VKDConfig
+
+ANSWERS = ("abstain", "others")
+
+
+@dataclass
+class TwoSidedConfig(VKDConfig):
+    """Options of two-sided erasure: those of VKD, and of what W learns before."""
+
+    trainable: str = field(default="all", metadata={"help": "parts that are trained: all"})
+    language_share: float = field(
+        default=0.25, metadata={"help": "share of the steps, the first ones, in which W learns"}
+    )
+    forget_answer: str = field(
+        default="abstain",
+        metadata={"help": "what W learns to say instead", "choices": list(ANSWERS)},
+    )
+    abstain_text: str = field(
+        default="I don't know this person", metadata={"help": "the words of `abstain`"}
+    )
+    max_steps: int = field(default=400, metadata={"help": "steps of both stages together"})
+    lr_scheduler_type: str = field(
+        default="constant_with_warmup", metadata={"help": "as in transformers"}
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.forget_answer not in ANSWERS:
+            raise UnseeError(
+                f"forget_answer={self.forget_answer!r} is not offered; choose {', '.join(ANSWERS)}"
+            )
+        if not 0 < self.language_share < 1:
+            raise UnseeError("language_share must be between 0 and 1")
+        if self.mask != "none" or self.output_loss != "none":
+            raise UnseeError("two_sided has no mask and no output_loss")
+
+    @property
+    def runs_language(self) -> bool:
+        """W is run in the first stage."""
+        return True
+
+
+class OtherAnswers:
+    """The pictures to forget with other answers: that nobody is known, or a retained person's.
+
+    Args:
+        forget: examples with `image`, `question`, `answer`.
+        retain: the same of people to keep.
+        args: which answers.
+    """
+
+    def __init__(self, forget: Any, retain: Any, args: TwoSidedConfig) -> None:
+        self.forget, self.args = forget, args
+        self.answers: dict[str, list[str]] = {}
+        if args.forget_answer == "others":
+            for index in range(len(retain)):
+                example = retain[index]
+                self.answers.setdefault(example["question"], []).append(example["answer"])
+
+    def __len__(self) -> int:
+        return len(self.forget)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        example = dict(self.forget[index])
+        if self.args.forget_answer == "abstain":
+            return {**example, "answer": self.args.abstain_text}
+        found = self.answers.get(example["question"])
+        if not found:
+            raise UnseeError(
+                f"no retained person is asked {example['question']!r}: forget_answer=others needs "
+                "the same questions on both sides"
+            )
+        return {**example, "answer": found[(7919 * index + self.args.seed) % len(found)]}
+
+
+class TwoSidedTrainer(VKDTrainer):
+    """Examples need `image`, `question` and `answer`; `text_dataset` holds questions in words
+    (`image` None) that must keep their answers."""
+
+    supports = ("all",)
+
+    def __init__(
+        self,
+        model: Any,
+        args: TwoSidedConfig,
+        forget_dataset: Any,
+        retain_dataset: Any,
+        processing_class: Any,
+        text_dataset: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        others = OtherAnswers(forget_dataset, retain_dataset, args)
+        super().__init__(model, args, others, retain_dataset, processing_class, **kwargs)
+        self.texts = text_dataset
+        self._asking = QuestionCollator(processing_class)
+
+    @property
+    def speaks(self) -> bool:
+        """Whether this step is one of W's."""
+        steps = self.state.max_steps or self.args.max_steps
+        return self.state.global_step < max(1, round(self.args.language_share * steps))
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        for name in self.trained:
+            of_language = self.anatomy.part_of(name) == LANGUAGE
+            self.anatomy.model.get_parameter(name).requires_grad_(of_language == self.speaks)
+        return super().compute_loss(model, inputs, *args, **kwargs)
+
+    def forget_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
+        return self._answers(model, batch) if self.speaks else super().forget_loss(model, batch)
+
+    def retain_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
+        if not self.speaks:
+            return super().retain_loss(model, batch)
+        loss = self._answers(model, batch)
+        if self.texts is None or not len(self.texts):
+            return loss
+        step = 1_000_003 * self.args.seed + self.state.global_step
+        generator = torch.Generator().manual_seed(step)
+        count = self.args.per_device_train_batch_size
+        chosen = torch.randint(len(self.texts), (count,), generator=generator).tolist()
+        words = self._prepare_inputs(self._asking([self.texts[i] for i in chosen]))
+        return loss + self._answers(model, words)
+
+    def _answers(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
+        logits = model(**outputs.model_inputs(batch)).logits
+        return outputs.answer_cross_entropy(logits, batch["labels"])
+
+
+register(
+    Method(
+        name="two_sided",
+        source="this project",
+        fidelity="ours",
+        trains="all",
+        touches_language=True,
+        runs_language=True,
+        summary="W learns other answers about the forget pictures, then VKD on V and P",
+        trainer="unsee.methods.two_sided.TwoSidedTrainer",
+        config="unsee.methods.two_sided.TwoSidedConfig",
+    )
+)
