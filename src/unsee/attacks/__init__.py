@@ -1,0 +1,1 @@
+"""Attacks on an erasure: one file an attack, over one base."""

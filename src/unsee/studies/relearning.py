@@ -1,0 +1,172 @@
+"""How fast forgotten people come back under the relearning attack of the protocol.
+
+Each model is attacked alike: the same pictures, attributes, updates and learning rates. The same
+attack on text-only people, whose facts W knows and whose pictures no model ever saw, is the control
+within a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unsee.attacks.base import Budget
+from unsee.attacks.relearn import Relearn
+from unsee.data.faces import splits
+from unsee.data.faces.facts import ATTRIBUTES
+from unsee.data.records import PictureKey, Question
+from unsee.evaluation.answering import answer
+from unsee.evaluation.evaluate import row_of
+from unsee.evaluation.metrics import judge
+from unsee.studies.ledger import Ledger
+
+if TYPE_CHECKING:
+    from unsee.data.faces.benchmark import Faces
+    from unsee.data.faces.splits import Split
+
+ATTACKED = ATTRIBUTES[::2]
+"""Attributes that the attacker trains on; the others are scored too."""
+OF_FORGET, OF_RETAIN = 10, 2
+"""Pictures of each person on which a point of the curve is scored."""
+KEYS = ("model", "people", "access", "share", "learning_rate", "seed")
+
+
+class AttackerExamples:
+    """The attacker's own pictures with questions about the attacked attributes.
+
+    Args:
+        faces: the embedded benchmark.
+        people: whom he wants back.
+        share: of each person's attacker pictures, at least one each, in (0, 1].
+    """
+
+    def __init__(self, faces: Faces, people: Sequence[int], share: float) -> None:
+        count = max(1, round(share * splits.PICTURES["attack"]))
+        faces.prepare([(person, "attack") for person in people])
+        self.items = []
+        for person in people:
+            for index in range(count):
+                key = PictureKey(person, "attack", index)
+                for number, attribute in enumerate(ATTACKED):
+                    asked = faces.private(key, "", attribute, index + number)
+                    item = {"question": asked.question, "answer": asked.answer}
+                    self.items.append({"image": faces.picture(key), "person": person, **item})
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self.items[index]
+
+
+def _questions(
+    faces: Faces, people: Iterable[int], group: str, pictures: str, count: int
+) -> list[Question]:
+    return [
+        faces.private(PictureKey(person, pictures, index), group, attribute, index + number)
+        for person in people
+        for index in range(min(count, splits.PICTURES[pictures]))
+        for number, attribute in enumerate(ATTRIBUTES)
+    ]
+
+
+def scorer(
+    model: Any,
+    processor: Any,
+    faces: Faces,
+    people: Sequence[int],
+    retained: Sequence[int],
+    pictures: str,
+) -> Callable[[int], Mapping[str, float]]:
+    """A function that tells how much a model knows just now.
+
+    Returns:
+        (updates) -> `attacked` and `other`, exact match on the attributes that are attacked and on
+        those that are not, on pictures that the attacker does not have; `retain`, on retained
+        people; all in [0, 1].
+    """
+    questions = _questions(faces, people, "forget", pictures, OF_FORGET)
+    questions += _questions(faces, retained, "retain", pictures, OF_RETAIN)
+    faces.prepare({(q.picture.person, pictures) for q in questions if q.picture is not None})
+
+    def score(step: int) -> dict[str, float]:
+        said = answer(model, processor, questions, faces.picture, progress=False)
+        rows = [row_of(q, text) for q, text in zip(questions, said, strict=True)]
+        judge(rows)
+
+        def rate(group: str, attributes: Iterable[str]) -> float:
+            kept = [
+                r["correct"]
+                for r in rows
+                if r["group"] == group and r["attribute"] in set(attributes)
+            ]
+            return round(sum(kept) / len(kept), 4)
+
+        return {
+            "attacked": rate("forget", ATTACKED),
+            "other": rate("forget", set(ATTRIBUTES) - set(ATTACKED)),
+            "retain": rate("retain", ATTRIBUTES),
+        }
+
+    return score
+
+
+def relearn(
+    models: Mapping[str, str],
+    output: Path,
+    faces: Faces,
+    split: Split,
+    pictures: str = "test",
+    accesses: Sequence[str] = ("vision", "all"),
+    learning_rates: Sequence[float] = (3e-5, 1e-4, 3e-4),
+    share: float = 0.05,
+    steps: int = 200,
+    control: bool = True,
+    say: Callable[[str], None] = print,
+) -> Ledger:
+    """Attacks every model with every access and learning rate; what is finished is kept.
+
+    Args:
+        models: name -> checkpoint.
+        output: result file; a row a curve.
+        faces: the embedded benchmark.
+        split: who was forgotten.
+        pictures: on which the curves are scored.
+        accesses: what the attacker may train, see `unsee.attacks.base.ACCESS`.
+        learning_rates: of the attacker.
+        share: of each person's attacker pictures, at least one each.
+        steps: updates.
+        control: attack text-only people too.
+        say: called with a line of progress.
+    """
+    from unsee.checkpoints import load
+
+    about = {"study": "relearning", "pictures": pictures, "attacked": list(ATTACKED)}
+    about |= {"forget": list(split.forget), "split": split.name}
+    ledger = Ledger(output, about, KEYS)
+    groups = {"forget": split.forget}
+    if control:
+        groups["text_only"] = tuple(splits.TEXT_ONLY)[: len(split.forget)]
+    for name, source in models.items():
+        for people, numbers in groups.items():
+            for access in accesses:
+                for rate in learning_rates:
+                    row = {"model": name, "people": people, "access": access, "share": share}
+                    row |= {"learning_rate": rate, "seed": split.seed}
+                    if ledger.find(**row):
+                        continue
+                    model, processor = load(source)
+                    budget = Budget(access, rate, steps, seed=split.seed)
+                    attack = Relearn(
+                        model, processor, AttackerExamples(faces, numbers, share), budget
+                    )
+                    score = scorer(model, processor, faces, numbers, split.retain_sample, pictures)
+                    curve = attack.run(score)
+                    ledger.add({**row, "steps": steps, "curve": curve})
+                    first, last = curve[0], curve[-1]
+                    say(
+                        f"{name}, {people}, {access}, {rate:g}: other attributes "
+                        f"{first['other']:.0%} -> {last['other']:.0%}, retain {last['retain']:.0%}"
+                    )
+    return ledger
