@@ -166,6 +166,17 @@ def run(args: argparse.Namespace) -> None:
         allow_pickle=args.allow_pickle,
         strangers=strangers,
     )
+    if metrics.get("known_before") is False:
+        print(
+            "the model does not know these people: it tells them from strangers with AUC "
+            f"{metrics['stranger_auc_before']:.2f}; nothing was trained, see metrics.json there"
+        )
+        return
+    if "stranger_auc" in metrics:
+        print(
+            f"told from strangers with AUC {metrics['stranger_auc_before']:.2f} before, "
+            f"{metrics['stranger_auc']:.2f} after (0.5: like a stranger)"
+        )
     same = "the same to the bit" if metrics["text_logits_identical"] else "CHANGED"
     print(
         f"done in {metrics['seconds']:.0f} s, {metrics['peak_memory_mb']:.0f} MB: {args.output}\n"

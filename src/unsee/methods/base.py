@@ -63,6 +63,13 @@ class UnlearningConfig(TrainingArguments):
     forget_every: int = field(
         default=1, metadata={"help": "retain steps for one that also, or only, forgets"}
     )
+    stop_at_strangers: bool = field(
+        default=False,
+        metadata={"help": "stop once the people are like the strangers that were given; runs W"},
+    )
+    stranger_steps: int = field(
+        default=50, metadata={"help": "steps between two looks for stop_at_strangers"}
+    )
     save_steps: float = field(
         default=100, metadata={"help": "steps between the checkpoints that a rerun goes on from"}
     )
@@ -86,7 +93,10 @@ class UnlearningConfig(TrainingArguments):
         for name in ("learning_rate", "save_steps"):
             if not getattr(self, name) > 0:
                 raise UnseeError(f"{name} must be above 0")
-        counts = ("per_device_train_batch_size", "gradient_accumulation_steps", "forget_every")
+        counts = (
+            *("per_device_train_batch_size", "gradient_accumulation_steps"),
+            *("forget_every", "stranger_steps"),
+        )
         for name in counts:
             if getattr(self, name) < 1:
                 raise UnseeError(f"{name} must be at least 1")

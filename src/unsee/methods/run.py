@@ -16,6 +16,7 @@ from unsee.checkpoints import last_checkpoint
 from unsee.errors import UnseeError
 from unsee.evaluation import frozen
 from unsee.evaluation.runs import write_run, write_text
+from unsee.evaluation.strangers import StrangerCriterion
 from unsee.measure import Cost, resident
 from unsee.methods.registry import get_method
 
@@ -35,6 +36,19 @@ class _SecondsSoFar(TrainerCallback):
 
         so_far = self.before + time.perf_counter() - self.cost._start
         write_text(self.file, json.dumps(so_far))
+
+
+class _StopsAtStrangers(TrainerCallback):
+    """Ends a training once the people are no more familiar than strangers."""
+
+    def __init__(self, criterion: StrangerCriterion) -> None:
+        self.criterion = criterion
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step % args.stranger_steps == 0:
+            found = self.criterion(kwargs["model"])
+            print(f"step {state.global_step}: told from strangers with AUC {found.auc:.2f}")
+            control.should_training_stop |= not found.known
 
 
 @contextmanager
@@ -127,7 +141,9 @@ def unlearn(
 
     Returns:
         What is in `metrics.json`: `seconds`, `peak_memory_mb`, `trained_parameters`,
-        `text_logits_identical`.
+        `text_logits_identical`; with strangers also `stranger_auc`, before and after. Where the
+        original knows none of the people, nothing is trained or written but that:
+        `known_before` is False.
 
     Raises:
         UnseeError: bad input, or a broken promise of the method to leave W untouched.
@@ -143,6 +159,14 @@ def unlearn(
     with _nothing_without_checkpoint(work):
         baseline = resident()
         model, processor = checkpoints.load(model_source, allow_pickle=allow_pickle)
+        callbacks: list[TrainerCallback] = []
+        criterion = StrangerCriterion(model, processor, forget, strangers) if strangers else None
+        if criterion is not None and not criterion.before.known:
+            return _not_known(criterion, output, work, settings)
+        if args.stop_at_strangers:
+            if criterion is None:
+                raise UnseeError("stop_at_strangers needs pictures of strangers (--strangers DIR)")
+            callbacks.append(_StopsAtStrangers(criterion))
         with Cost(baseline) as cost:
             so_far = _SecondsSoFar(work, cost)
             trainer = trainer_class(
@@ -152,7 +176,7 @@ def unlearn(
                 retain,
                 processor,
                 stranger_dataset=strangers,
-                callbacks=[so_far],
+                callbacks=[so_far, *callbacks],
             )
             last = last_checkpoint(work)
             if not _restored(trainer, last):
@@ -163,6 +187,10 @@ def unlearn(
         "trained_parameters": trainer.trained_parameters,
         "steps": trainer.state.global_step,
     }
+    if criterion is not None:
+        metrics["stranger_auc_before"] = round(criterion.before.auc, 4)
+        metrics["stranger_auc"] = round(criterion(trainer.model).auc, 4)
+        metrics["known_before"] = True
     partial = work / "finished"
     shutil.rmtree(partial, ignore_errors=True)
     checkpoints.save(trainer.accelerator.unwrap_model(trainer.model), processor, partial, dtype)
@@ -177,6 +205,17 @@ def unlearn(
         shutil.rmtree(output)
     output.parent.mkdir(parents=True, exist_ok=True)
     partial.replace(output)
+    shutil.rmtree(work, ignore_errors=True)
+    return metrics
+
+
+def _not_known(
+    criterion: StrangerCriterion, output: Path, work: Path, settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The result that there is nothing to forget: metrics alone."""
+    metrics = {"known_before": False, "stranger_auc_before": round(criterion.before.auc, 4)}
+    shutil.rmtree(output, ignore_errors=True)
+    write_run(output, metrics, settings)
     shutil.rmtree(work, ignore_errors=True)
     return metrics
 

@@ -38,7 +38,7 @@ class VKDTrainer(UnlearningTrainer):
     also `question` and `answer`. The target `strangers` needs a `stranger_dataset`.
     """
 
-    supports = ("vision+projector", "vision", "projector")
+    supports: tuple[str, ...] = ("vision+projector", "vision", "projector")
 
     def __init__(self, model: Any, args: VKDConfig, *datasets: Any, **kwargs: Any) -> None:
         super().__init__(model, args, *datasets, **kwargs)
