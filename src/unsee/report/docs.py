@@ -2,6 +2,7 @@
 
     python -m unsee.report.docs collect runs/demo docs/results/demo.json
     python -m unsee.report.docs fill README.md
+    python -m unsee.report.docs draw docs/results/relearning.json vision docs/images/relearning.svg
 
 A page holds blocks that `fill` rewrites from the file that they name:
 
@@ -10,7 +11,9 @@ A page holds blocks that `fill` rewrites from the file that they name:
     <!-- end -->
 
 Kinds of block: `demo` (the table of a demo), `shipped` (what the shipped models know), `recipes`
-(what recipes of the small LLaVA reached), `ablation` (which ingredients of VKD earn their place).
+(what recipes of the small LLaVA reached), `ablation` (which ingredients of VKD earn their place),
+`costs` (seconds, memory and trained parameters of methods, side by side), `relearning` (how fast
+forgotten people come back under attack).
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from unsee.evaluation.runs import write_text
+from unsee.report.relearning import relearning_svg, relearning_table
 from unsee.report.runs import Run, read_run
 from unsee.report.table import markdown
 from unsee.report.words import MISSING, percent_cell
@@ -76,14 +80,17 @@ def recipes_table(rows: list[dict[str, Any]]) -> str:
     """Markdown table of what recipes reached, a row each."""
     known = [key for key in SCORES if any(key in row["scores"] for row in rows)]
     titles = [SCORES[key] for key in known]
-    lines = ["| steps | pictures a step, known + general | renders of each known | "]
+    lines = [
+        "| drawing | steps | pictures a step, known + general | rate of V and P: words, people | "
+    ]
     lines[0] += " | ".join(titles) + " |"
-    lines.append("| --- | --- | --- |" + " ---: |" * len(known))
+    lines.append("| --- | --- | --- | --- |" + " ---: |" * len(known))
     for row in rows:
         recipe = row["recipe"]
         steps = "tower_steps", "language_steps", "people_steps"
-        cells = [" + ".join(str(recipe[name]) for name in steps)]
-        cells += [" + ".join(map(str, recipe["pictures"])), str(recipe["renders_of_known"])]
+        cells = [recipe["drawing"], " + ".join(str(recipe[name]) for name in steps)]
+        cells.append(" + ".join(map(str, recipe["pictures"])))
+        cells.append(", ".join(f"{rate:g}" for rate in recipe["rates_of_seeing"]))
         values = [row["scores"].get(key) for key in known]
         cells += [_percent(value) for value in values]
         lines.append("| " + " | ".join(cells) + " |")
@@ -112,11 +119,26 @@ def ablation_table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def costs_table(result: dict[str, Any]) -> str:
+    """Markdown table of what methods cost, as ratios of medians to the first row."""
+    from unsee.studies.costs import medians
+
+    lines = ["| | seconds | peak memory | trained parameters | runs |"]
+    lines.append("| --- | ---: | ---: | ---: | ---: |")
+    for line in medians(result["rows"]):
+        cells = [f"{line[f'{key}/ratio']:.2f} ×" for key in ("seconds", "peak_memory_mb")]
+        cells += [f"{line['trained_parameters'] / 1e6:.2f} M", str(line["repeats"])]
+        lines.append(f"| {line['run']} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 KINDS: dict[str, Callable[[Any], str]] = {
     "demo": demo_table,
     "shipped": shipped_table,
     "recipes": recipes_table,
     "ablation": ablation_table,
+    "costs": costs_table,
+    "relearning": relearning_table,
 }
 
 
@@ -132,12 +154,15 @@ def filled(text: str, root: Path) -> str:
 
 
 def main(words: Sequence[str]) -> int:
-    """Runs `collect` or `fill`."""
+    """Runs `collect`, `fill` or `draw`."""
     if len(words) == 3 and words[0] == "collect":
         collect(Path(words[1]), Path(words[2]))
     elif len(words) >= 2 and words[0] == "fill":
         for page in map(Path, words[1:]):
             write_text(page, filled(page.read_text(encoding="utf-8"), Path.cwd()))
+    elif len(words) == 4 and words[0] == "draw":
+        result = json.loads(Path(words[1]).read_text(encoding="utf-8"))
+        write_text(Path(words[3]), relearning_svg(result, words[2]))
     else:
         print(__doc__, file=sys.stderr)
         return 2

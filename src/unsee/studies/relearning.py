@@ -142,7 +142,11 @@ def relearn(
     """
     from unsee.checkpoints import load
 
-    about = {"study": "relearning", "pictures": pictures, "attacked": list(ATTACKED)}
+    about: dict[str, Any] = {
+        "study": "relearning",
+        "pictures": pictures,
+        "attacked": list(ATTACKED),
+    }
     about |= {"forget": list(split.forget), "split": split.name}
     ledger = Ledger(output, about, KEYS)
     groups = {"forget": split.forget}

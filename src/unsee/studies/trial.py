@@ -10,6 +10,7 @@ from unsee.data.faces import splits
 from unsee.data.faces.datasets import STRANGERS_FOR_UNLEARNING, PicturesOf
 from unsee.evaluation.evaluate import evaluate_faces
 from unsee.evaluation.intervals import by_person
+from unsee.measure import Cost
 
 if TYPE_CHECKING:
     from unsee.data.faces.benchmark import Faces
@@ -30,6 +31,40 @@ def ask(
     model, processor = load(source)
     scores, rows = evaluate_faces(model, processor, faces, split, pictures, progress=False)
     return {**scores, "by_person": by_person(rows)}, rows
+
+
+def train(
+    source: str,
+    method: str,
+    options: Mapping[str, Any],
+    faces: Faces,
+    split: Split,
+    retained: int = RETAINED,
+) -> tuple[Any, Cost, Any, Any]:
+    """Unlearns in memory: (model, cost, trainer, processor); arguments as those of `attempt`."""
+    from transformers import PrinterCallback, ProgressCallback
+
+    from unsee.checkpoints import load
+    from unsee.measure import resident
+    from unsee.methods.registry import get_method
+
+    trainer_class, config_class = get_method(method).classes()
+    with tempfile.TemporaryDirectory() as work:
+        args = config_class(output_dir=work, save_strategy="no", disable_tqdm=True, **options)
+        asked = getattr(args, "runs_language", True)
+        sides = [
+            PicturesOf(faces, split.forget, "unlearn", splits.PICTURES["unlearn"], asked),
+            PicturesOf(faces, split.retain, "train", retained, asked),
+        ]
+        strangers = PicturesOf(faces, STRANGERS_FOR_UNLEARNING, "train", STRANGERS)
+        baseline = resident()
+        model, processor = load(source)
+        with Cost(baseline) as cost:
+            trainer = trainer_class(model, args, *sides, processor, stranger_dataset=strangers)
+            for callback in (PrinterCallback, ProgressCallback):
+                trainer.remove_callback(callback)
+            trainer.train()
+    return model, cost, trainer, processor
 
 
 def attempt(
@@ -55,28 +90,7 @@ def attempt(
     Returns:
         (metrics with `seconds`, `peak_memory_mb`, `trained_parameters`, `by_person`; judged rows).
     """
-    from transformers import PrinterCallback, ProgressCallback
-
-    from unsee.checkpoints import load
-    from unsee.measure import Cost, resident
-    from unsee.methods.registry import get_method
-
-    trainer_class, config_class = get_method(method).classes()
-    with tempfile.TemporaryDirectory() as work:
-        args = config_class(output_dir=work, save_strategy="no", disable_tqdm=True, **options)
-        asked = getattr(args, "runs_language", True)
-        sides = [
-            PicturesOf(faces, split.forget, "unlearn", splits.PICTURES["unlearn"], asked),
-            PicturesOf(faces, split.retain, "train", retained, asked),
-        ]
-        strangers = PicturesOf(faces, STRANGERS_FOR_UNLEARNING, "train", STRANGERS)
-        baseline = resident()
-        model, processor = load(source)
-        with Cost(baseline) as cost:
-            trainer = trainer_class(model, args, *sides, processor, stranger_dataset=strangers)
-            for callback in (PrinterCallback, ProgressCallback):
-                trainer.remove_callback(callback)
-            trainer.train()
+    model, cost, trainer, processor = train(source, method, options, faces, split, retained)
     scores, rows = evaluate_faces(model, processor, faces, split, pictures, progress=False)
     found = {
         **scores,
