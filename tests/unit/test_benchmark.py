@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from unsee.data.faces import benchmark, splits
-from unsee.data.faces.benchmark import Faces, person_of, view_of
+from unsee.data.faces.benchmark import Faces, person_of, picture_count, view_of
 from unsee.data.faces.facts import ABSTAIN, ATTRIBUTES, VALUES, draw_names
 from unsee.data.faces.questions import BY_NAME, BY_PICTURE, visible_answer
 from unsee.data.faces.splits import make_split
@@ -260,3 +260,15 @@ def test_evaluation_asks_every_group(faces: Faces) -> None:
     seen = Counter(q.group for q in questions if q.kind in ("person", "picture"))
     assert set(seen) == {"forget", "retain", "stranger"}
     assert len(set(questions)) == len(questions)
+
+
+def test_three_general_people_resemble_each_known_one() -> None:
+    traits = ("hair_color", "hair_style", "skin_tone", "beard", "glasses")
+    for known in (0, 41, 99):
+        others = [n for n in splits.RESEMBLING if (n - splits.RESEMBLING.start) % 100 == known]
+        assert len(others) == 3
+        for other in others:
+            ours, theirs = person_of(known), person_of(other)
+            assert all(getattr(ours, t) == getattr(theirs, t) for t in traits)
+            assert np.sqrt(np.mean((ours.geometry() - theirs.geometry()) ** 2)) >= 0.9
+            assert picture_count(other, "train") == splits.GENERAL_PICTURES

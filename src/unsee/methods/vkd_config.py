@@ -32,7 +32,7 @@ PRUNE_SIDES = ("teacher", "student", "both")
 
 @dataclass
 class VKDConfig(UnlearningConfig):
-    """Options of VKD. Defaults were chosen on validation people of the embedded benchmark."""
+    """Options of VKD. The defaults are starting points until an ablation has decided them."""
 
     forget_target: str = field(
         default="anonymous",

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 WARM_PEOPLE = range(splits.GENERAL.start, splits.GENERAL.stop - 400)
 OTHER_GENERAL = range(splits.GENERAL.stop - 400, splits.GENERAL.stop)
 """General people on whom the tower is warmed up, and those who are met later only."""
+RESEMBLING_SHARE = 0.3
+"""Share of those who resemble a known person among the general people's pictures beside them."""
 KNOWN_SPLITS = ("train", "extra")
 """Splits of the known people's pictures that models are taught with."""
 IGNORED = -100
@@ -254,7 +256,8 @@ class FaceLessons:
         self.texts = texts
         self.writer = Writer(processor)
         wanted = [(p, split) for split in KNOWN_SPLITS for p in self.known]
-        faces.prepare([*wanted, *((p, "train") for p in [*WARM_PEOPLE, *OTHER_GENERAL])])
+        self.general = [WARM_PEOPLE, OTHER_GENERAL, *([splits.RESEMBLING] if self.known else [])]
+        faces.prepare([*wanted, *((p, "train") for people in self.general for p in people)])
         self._renders = [(s, i) for s in KNOWN_SPLITS for i in range(splits.PICTURES[s])]
         self._seen: dict[PictureKey, list[Question]] = {}
 
@@ -281,7 +284,9 @@ class FaceLessons:
             keys.append(PictureKey(person, *self._renders[rng.integers(len(self._renders))]))
             groups.append(self._questions(keys[-1], self.asked[0], rng))
         for _ in range(self.of_general):
-            people = WARM_PEOPLE if rng.random() < 0.5 else OTHER_GENERAL
+            resembling = RESEMBLING_SHARE if self.known else 0.0
+            shares = [(1 - resembling) / 2, (1 - resembling) / 2, resembling]
+            people = self.general[rng.choice(len(self.general), p=shares[: len(self.general)])]
             person = people[rng.integers(len(people))]
             keys.append(PictureKey(person, "train", int(rng.integers(splits.GENERAL_PICTURES))))
             groups.append(self._questions(keys[-1], self.asked[1], rng))

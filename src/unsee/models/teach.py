@@ -42,16 +42,16 @@ if TYPE_CHECKING:
 class Recipe:
     """Steps and learning rates of the three stages."""
 
-    tower_steps: int = 1000
+    tower_steps: int = 1400
     tower_batch: int = 96
     language_steps: int = 400
-    people_steps: int = 1300
+    people_steps: int = 1000
     muon_lr: float = 0.02
     adamw_lr: float = 3e-3
-    seeing_lr_factor: float = 0.1
+    seeing_lr_factor: float = 0.05
     weight_decay: float = 0.02
     language_pictures: int = 36
-    pictures: tuple[int, int] = (40, 24)
+    pictures: tuple[int, int] = (40, 30)
     asked: tuple[tuple[int, int], tuple[int, int]] = ((2, 1), (1, 1))
     texts: int = 16
     save_steps: int = 200

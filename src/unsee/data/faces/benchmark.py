@@ -40,6 +40,9 @@ def person_of(number: int) -> Person:
     rng = np.random.default_rng([POPULATION_SEED, number])
     if number in splits.LOOKALIKES:
         return look_alike(person_of(number - splits.LOOKALIKE_OFFSET), rng)
+    if number in splits.RESEMBLING:
+        first = splits.RESEMBLING.start
+        return look_alike(person_of((number - first) % len(splits.KNOWN)), rng)
     return sample_person(rng)
 
 
@@ -51,7 +54,7 @@ def view_of(key: PictureKey) -> View:
 
 def picture_count(person: int, split: str) -> int:
     """Renders that person `person` has in `split`."""
-    if person in splits.GENERAL:
+    if person in splits.GENERAL or person in splits.RESEMBLING:
         return splits.GENERAL_PICTURES
     return splits.PICTURES[split]
 
