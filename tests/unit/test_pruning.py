@@ -99,5 +99,5 @@ def test_model_itself_can_be_pruned(side: str, processing: Any) -> None:
     batch = PictureCollator(processing)(FORGET)
     assert torch.equal(trainer.teacher(batch).vision, original(batch).vision)
     if side == "both":
-        ours, theirs = trainer.anatomy.seeing(batch), trainer.pruned(batch)
+        ours, theirs = trainer.anatomy.seeing(batch), trainer.forget_teacher(batch)
         torch.testing.assert_close(ours.projector, theirs.projector)

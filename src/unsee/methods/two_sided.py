@@ -126,11 +126,17 @@ class TwoSidedTrainer(VKDTrainer):
         steps = self.state.max_steps or self.args.max_steps
         return self.state.global_step < max(1, round(self.args.language_share * steps))
 
-    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        for name in self.trained:
-            of_language = self.anatomy.part_of(name) == LANGUAGE
-            self.anatomy.model.get_parameter(name).requires_grad_(of_language == self.speaks)
-        return super().compute_loss(model, inputs, *args, **kwargs)
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Gradients of the part whose turn it is; the other part has none and stays."""
+        trained = {name: self.anatomy.model.get_parameter(name) for name in self.trained}
+        try:
+            for name, parameter in trained.items():
+                of_language = self.anatomy.part_of(name) == LANGUAGE
+                parameter.requires_grad_(of_language == self.speaks)
+            return super().training_step(*args, **kwargs)
+        finally:
+            for parameter in trained.values():
+                parameter.requires_grad_(True)
 
     def forget_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
         return self._answers(model, batch) if self.speaks else super().forget_loss(model, batch)

@@ -46,7 +46,7 @@ class VKDTrainer(UnlearningTrainer):
             raise UnseeError("forget_target=strangers needs pictures of strangers")
         self.names = args.feature_names
         self.distance = DISTANCES[args.distance]
-        self.teacher = self.anatomy.seeing.frozen_copy()
+        self.teacher = self.forget_teacher = self.anatomy.seeing.frozen_copy()
         self._check_blocks()
         self.target = self._build_target()
         if args.prune_side != "teacher":
@@ -77,9 +77,9 @@ class VKDTrainer(UnlearningTrainer):
     def _seen(self, seeing: Seeing, batch: Mapping[str, Any]) -> Features:
         return seeing(batch).pick(self.names)
 
-    def _teach(self, batch: Mapping[str, Any]) -> Features:
+    def _teach(self, batch: Mapping[str, Any], teacher: Seeing | None = None) -> Features:
         with torch.no_grad():
-            return self._seen(self.teacher, batch)
+            return self._seen(teacher or self.teacher, batch)
 
     def _check_blocks(self) -> None:
         read = max(self.anatomy.read_blocks)
@@ -118,9 +118,9 @@ class VKDTrainer(UnlearningTrainer):
         if args.forget_target == "repel":
             return vkd_targets.nudged(args.seed)
         if args.forget_target == "pruned":
-            self.pruned = self.teacher.frozen_copy()
-            self._prune(self.pruned)
-            return vkd_targets.other_people()  # replaced by the pruned teacher's, see below
+            self.forget_teacher = self.teacher.frozen_copy()
+            self._prune(self.forget_teacher)
+            return vkd_targets.as_taught()
         if args.forget_target in ("k-same", "strangers"):
             others = everybody
             if args.forget_target == "strangers":
@@ -168,8 +168,9 @@ class VKDTrainer(UnlearningTrainer):
     # ---- the losses -------------------------------------------------------------------------
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """Runs the teacher once on what is needed, then the losses."""
-        self._taught = {side: self._teach(inputs[side]) for side in ("forget", "retain")}
+        """Runs the teachers once, then the losses."""
+        teachers = {"forget": self.forget_teacher, "retain": self.teacher}
+        self._taught = {side: self._teach(inputs[side], t) for side, t in teachers.items()}
         self._people = self._group_of[inputs["forget_index"].cpu()]
         return super().compute_loss(model, inputs, *args, **kwargs)
 
@@ -177,11 +178,7 @@ class VKDTrainer(UnlearningTrainer):
         return torch.stack([self.distance(seen[n], target[n]) for n in self.names]).mean()
 
     def forget_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
-        if self.args.forget_target == "pruned":
-            with torch.no_grad():
-                target = self._seen(self.pruned, batch)
-        else:
-            target = self.target(self._taught["forget"], self._taught["retain"], self._people)
+        target = self.target(self._taught["forget"], self._taught["retain"], self._people)
         apart = self._apart(self._seen(self.anatomy.seeing, batch), target)
         if self.args.forget_target == "repel":
             apart = (self.args.repel_margin - apart).clamp_min(0)

@@ -95,6 +95,15 @@ def mean_retain(everyone: Features) -> Target:
     return target
 
 
+def as_taught() -> Target:
+    """The features that the forget side's own teacher has, which sees without some units."""
+
+    def target(seen: Features, beside: Features, who: torch.Tensor) -> Features:
+        return seen
+
+    return target
+
+
 def other_people() -> Target:
     """The teacher's features of the retain pictures of the same step."""
 
