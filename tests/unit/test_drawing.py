@@ -162,7 +162,7 @@ def test_look_alike_keeps_what_shows_and_changes_the_face(people: list[Person]) 
 
 
 def test_look_alike_refuses_the_unreachable() -> None:
-    with pytest.raises(ValueError, match=r"below 0\.9"):
+    with pytest.raises(ValueError, match=r"below 1\.1"):
         look_alike(PLAIN, np.random.default_rng(0), distance=1.15)
 
 
