@@ -100,6 +100,9 @@ class VKDConfig(UnlearningConfig):
     fisher_pictures: int = field(
         default=64, metadata={"help": "pictures a side that the mask is computed on"}
     )
+    retain_weight: float = field(
+        default=3.0, metadata={"help": "weight of the retain side's loss (>= 0)"}
+    )
     learning_rate: float = field(default=3e-4, metadata={"help": "peak learning rate of AdamW"})
     per_device_train_batch_size: int = field(
         default=16, metadata={"help": "pictures to forget, and as many to retain, a step"}

@@ -73,7 +73,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "trained: last two blocks and projector": {"vision_blocks": 2},
     "schedule: alternating": {"schedule": "alternating"},
     "schedule: forget every 2nd": {"forget_every": 2},
-    "retain weight 3": {"retain_weight": 3.0},
+    "retain weight 1": {"retain_weight": 1.0},
     "retain weight 10": {"retain_weight": 10.0},
     "learning rate 1e-4": {"learning_rate": 1e-4},
     "learning rate 1e-3": {"learning_rate": 1e-3},
