@@ -13,7 +13,7 @@ import torch
 
 from unsee.attacks.base import Attack
 from unsee.data.collate import QuestionCollator
-from unsee.methods.outputs import answer_cross_entropy, model_inputs
+from unsee.methods.outputs import cross_entropy_of
 
 
 class Relearn(Attack):
@@ -25,5 +25,4 @@ class Relearn(Attack):
         return QuestionCollator(processing_class)
 
     def loss(self, batch: Mapping[str, Any]) -> torch.Tensor:
-        logits = self.model(**model_inputs(batch)).logits
-        return answer_cross_entropy(logits, batch["labels"])
+        return cross_entropy_of(self.model, batch)

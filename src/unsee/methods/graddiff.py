@@ -42,8 +42,7 @@ class GradDiffTrainer(UnlearningTrainer):
         return -self.retain_loss(model, batch)
 
     def retain_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
-        logits = model(**outputs.model_inputs(batch)).logits
-        return outputs.answer_cross_entropy(logits, batch["labels"])
+        return outputs.cross_entropy_of(model, batch)
 
 
 register(

@@ -80,3 +80,8 @@ def seen_by(model: Any, seeing: Seeing) -> Iterator[None]:
 def model_inputs(batch: Mapping[str, Any]) -> dict[str, Any]:
     """A batch without its labels: what the model takes when only logits are wanted."""
     return {key: value for key, value in batch.items() if key != "labels"}
+
+
+def cross_entropy_of(model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
+    """`answer_cross_entropy` of a model on a batch of `QuestionCollator`."""
+    return answer_cross_entropy(model(**model_inputs(batch)).logits, batch["labels"])

@@ -155,8 +155,7 @@ class TwoSidedTrainer(VKDTrainer):
         return loss + self._answers(model, words)
 
     def _answers(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
-        logits = model(**outputs.model_inputs(batch)).logits
-        return outputs.answer_cross_entropy(logits, batch["labels"])
+        return outputs.cross_entropy_of(model, batch)
 
 
 register(

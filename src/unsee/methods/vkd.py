@@ -151,8 +151,7 @@ class VKDTrainer(UnlearningTrainer):
         def losses(side: Any) -> Iterator[torch.Tensor]:
             for batch in self._batches(side, args.fisher_pictures, size=1):
                 if args.fisher_of == "ce":
-                    logits = self.model(**outputs.model_inputs(batch)).logits
-                    yield outputs.answer_cross_entropy(logits, batch["labels"])
+                    yield outputs.cross_entropy_of(self.model, batch)
                 else:
                     yield saliency.projected(self._seen(self.anatomy.seeing, batch), generator)
 
