@@ -167,9 +167,10 @@ class VKDTrainer(UnlearningTrainer):
     # ---- the losses -------------------------------------------------------------------------
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """Runs the teachers once, then the losses."""
+        """Runs the teachers once on the sides that this step needs, then the losses."""
         teachers = {"forget": self.forget_teacher, "retain": self.teacher}
-        self._taught = {side: self._teach(inputs[side], t) for side, t in teachers.items()}
+        needed = {*self._sides, *(["retain"] if self.args.forget_target == "other-people" else [])}
+        self._taught = {s: self._teach(inputs[s], t) for s, t in teachers.items() if s in needed}
         self._people = self._group_of[inputs["forget_index"].cpu()]
         return super().compute_loss(model, inputs, *args, **kwargs)
 
@@ -177,7 +178,8 @@ class VKDTrainer(UnlearningTrainer):
         return torch.stack([self.distance(seen[n], target[n]) for n in self.names]).mean()
 
     def forget_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
-        target = self.target(self._taught["forget"], self._taught["retain"], self._people)
+        beside = self._taught.get("retain", {})
+        target = self.target(self._taught["forget"], beside, self._people)
         apart = self._apart(self._seen(self.anatomy.seeing, batch), target)
         if self.args.forget_target == "repel":
             apart = (self.args.repel_margin - apart).clamp_min(0)
