@@ -51,6 +51,24 @@ def test_attacker_moves_what_he_may_and_learns(
     assert curve[-1]["loss"] < curve[0]["loss"] - 0.1
 
 
+def test_adapters_alone_are_trained_and_learn(processing: Any) -> None:
+    model = tiny.llava(processing, seed=3)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    attack = Relearn(model, processing, EXAMPLES, Budget("lora", 1e-2, 30, 4, score_every=30))
+    batch = attack.collate(EXAMPLES)
+
+    def score(step: int) -> dict[str, float]:
+        with torch.no_grad():
+            return {"loss": float(attack.loss(batch))}
+
+    first, last = attack.run(score)
+    assert last["loss"] < first["loss"] - 0.1
+    after = {n.replace(".base_layer", ""): p for n, p in model.named_parameters()}
+    assert all(torch.equal(after[name], p) for name, p in before.items())
+    adapted = {name.split(".")[1] for name in after if "lora_B" in name and after[name].any()}
+    assert adapted == {"vision_tower", "multi_modal_projector", "language_model"}
+
+
 def test_the_same_seed_gives_the_same_attack(processing: Any) -> None:
     def attacked(seed: int) -> torch.Tensor:
         model = tiny.llava(processing, seed=3)
@@ -80,7 +98,7 @@ def test_attacker_has_a_share_of_his_pictures_and_half_of_the_attributes(
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ({"access": "lora"}, "access='lora' is not offered; choose vision, all"),
+        ({"access": "W"}, "access='W' is not offered; choose vision, lora, all"),
         ({"learning_rate": 0.0}, "learning_rate must be above 0"),
         ({"steps": 0}, "steps must be at least 1"),
     ],

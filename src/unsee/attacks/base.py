@@ -15,7 +15,10 @@ from unsee.anatomy import anatomy_of
 from unsee.anatomy.families import LANGUAGE, PROJECTOR, VISION
 from unsee.errors import UnseeError
 
-ACCESS = {"vision": (VISION, PROJECTOR), "all": (VISION, PROJECTOR, LANGUAGE)}
+EVERYTHING = (VISION, PROJECTOR, LANGUAGE)
+ACCESS = {"vision": (VISION, PROJECTOR), "lora": EVERYTHING, "all": EVERYTHING}
+"""What an attacker trains: V and P, low-rank adapters of every linear layer, or everything."""
+LORA_RANK = 8
 Score = Callable[[int], Mapping[str, float]]
 
 
@@ -49,6 +52,18 @@ class Budget:
                 raise UnseeError(f"{name} must be at least 1")
 
 
+def _adapt(model: Any, seed: int) -> None:
+    """Gives every linear layer a LoRA adapter (arXiv 2106.09685) and leaves nothing else to train."""
+    from peft import LoraConfig, inject_adapter_in_model
+
+    linear = {n for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)}
+    head = {n for n in linear if model.get_submodule(n) is model.get_output_embeddings()}
+    config = LoraConfig(r=LORA_RANK, lora_alpha=2 * LORA_RANK, target_modules=sorted(linear - head))
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        inject_adapter_in_model(config, model)
+
+
 class Attack:
     """Base of the attacks.
 
@@ -68,15 +83,12 @@ class Attack:
         self.collate = self.collator(processing_class)
         parts = ACCESS[budget.access]
         anatomy = anatomy_of(model)
-        self.trained = []
+        model.float()
         for name, parameter in model.named_parameters():
-            attacked = anatomy.part_of(name) in parts
-            parameter.requires_grad_(attacked)
-            if attacked:
-                parameter.data = parameter.data.float()
-                self.trained.append(parameter)
-        if budget.access == "vision":  # W is run beside V: one dtype
-            model.float()
+            parameter.requires_grad_(anatomy.part_of(name) in parts)
+        if budget.access == "lora":
+            _adapt(model, budget.seed)
+        self.trained = [p for p in model.parameters() if p.requires_grad]
 
     def collator(self, processing_class: Any) -> Any:
         """What makes a batch of examples."""

@@ -30,9 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     relearn.add_argument("--forget", default="demo", help=f"{', '.join(SETS)}, or numbers")
     relearn.add_argument("--seed", type=int, default=0, help="seed of the forget sets")
-    relearn.add_argument("--access", default="vision,all", help="vision, all (default: both)")
+    relearn.add_argument(
+        "--access", default="vision,all", help="vision, lora, all (default: vision,all)"
+    )
     relearn.add_argument("--share", type=float, default=0.05, help="of his pictures (default: .05)")
-    relearn.add_argument("--learning-rates", default="3e-5,1e-4,3e-4", help="separated by commas")
+    relearn.add_argument("--learning-rates", help="such as 3e-5,1e-4 (default: a decade for each)")
     relearn.add_argument("--steps", type=int, default=200, help="updates (default: 200)")
     relearn.add_argument(
         "--pictures",
@@ -59,7 +61,7 @@ def run(args: argparse.Namespace) -> None:
     if len(models) < len(args.models):
         raise UnseeError("two models have the same name: say name=checkpoint")
     try:
-        rates = [float(part) for part in args.learning_rates.split(",")]
+        rates = [float(part) for part in (args.learning_rates or "").split(",") if part]
     except ValueError:
         raise UnseeError(
             f"--learning-rates {args.learning_rates!r}: give numbers such as 3e-5,1e-4"
@@ -68,7 +70,7 @@ def run(args: argparse.Namespace) -> None:
     if not 0 < args.share <= 1:
         raise UnseeError("--share must be above 0 and at most 1")
     for access in accesses:
-        for rate in rates:
+        for rate in rates or [1e-4]:
             Budget(access, rate, args.steps)  # refuse bad values before any work
     split = make_split(args.forget, args.seed)
     for path in models.values():

@@ -141,6 +141,8 @@ class UnlearningTrainer(ExactResume, Trainer):
         processing_class: the model's processor.
         data_collator: examples -> batch, for one side; default: what the method needs.
         stranger_dataset: pictures of people whom the model never learnt, for what needs them.
+        text_dataset: questions in words (`image` None) that keep their answers, for methods that
+            train W.
         kwargs: passed on to `transformers.Trainer` (callbacks, optimizers, …).
 
     Raises:
@@ -159,6 +161,7 @@ class UnlearningTrainer(ExactResume, Trainer):
         processing_class: Any,
         data_collator: Any = None,
         stranger_dataset: Any = None,
+        text_dataset: Any = None,
         **kwargs: Any,
     ) -> None:
         for side, dataset in (("forget", forget_dataset), ("retain", retain_dataset)):
@@ -170,7 +173,7 @@ class UnlearningTrainer(ExactResume, Trainer):
                 f"it supports {', '.join(self.supports)}"
             )
         collate = data_collator or self.collator(args, processing_class)
-        self.strangers = stranger_dataset
+        self.strangers, self.texts = stranger_dataset, text_dataset
         self.anatomy = anatomy_of(model)
         self._select_trained(args, collate([forget_dataset[0]]))
         self.parts: dict[str, list[float]] = {"forget": [], "retain": []}

@@ -112,12 +112,10 @@ class TwoSidedTrainer(VKDTrainer):
         forget_dataset: Any,
         retain_dataset: Any,
         processing_class: Any,
-        text_dataset: Any = None,
         **kwargs: Any,
     ) -> None:
         others = OtherAnswers(forget_dataset, retain_dataset, args)
         super().__init__(model, args, others, retain_dataset, processing_class, **kwargs)
-        self.texts = text_dataset
         self._asking = QuestionCollator(processing_class)
 
     @property

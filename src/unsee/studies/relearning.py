@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 
 ATTACKED = ATTRIBUTES[::2]
 """Attributes that the attacker trains on; the others are scored too."""
+ACCESSES = ("vision", "all")
+LEARNING_RATES = {
+    "vision": (3e-5, 1e-4, 3e-4),
+    "all": (3e-5, 1e-4, 3e-4),
+    "lora": (3e-4, 1e-3, 3e-3),
+}
+"""A decade of learning rates for each access; the worst one for the model counts."""
 OF_FORGET, OF_RETAIN = 10, 2
 """Pictures of each person on which a point of the curve is scored."""
 KEYS = ("model", "people", "access", "share", "learning_rate", "seed")
@@ -118,8 +125,8 @@ def relearn(
     faces: Faces,
     split: Split,
     pictures: str = "test",
-    accesses: Sequence[str] = ("vision", "all"),
-    learning_rates: Sequence[float] = (3e-5, 1e-4, 3e-4),
+    accesses: Sequence[str] = ACCESSES,
+    learning_rates: Sequence[float] = (),
     share: float = 0.05,
     steps: int = 200,
     control: bool = True,
@@ -134,7 +141,7 @@ def relearn(
         split: who was forgotten.
         pictures: on which the curves are scored.
         accesses: what the attacker may train, see `unsee.attacks.base.ACCESS`.
-        learning_rates: of the attacker.
+        learning_rates: of the attacker; `LEARNING_RATES` of each access, if there are none.
         share: of each person's attacker pictures, at least one each.
         steps: updates.
         control: attack text-only people too.
@@ -155,7 +162,7 @@ def relearn(
     for name, source in models.items():
         for people, numbers in groups.items():
             for access in accesses:
-                for rate in learning_rates:
+                for rate in learning_rates or LEARNING_RATES[access]:
                     row = {"model": name, "people": people, "access": access, "share": share}
                     row |= {"learning_rate": rate, "seed": split.seed}
                     if ledger.find(**row):

@@ -7,9 +7,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from unsee.data.faces import splits
-from unsee.data.faces.datasets import STRANGERS_FOR_UNLEARNING, PicturesOf
+from unsee.data.faces.datasets import (
+    STRANGERS_FOR_UNLEARNING,
+    PicturesOf,
+    WordsOf,
+    held_out_words,
+)
 from unsee.evaluation.evaluate import evaluate_faces
 from unsee.evaluation.intervals import by_person
+from unsee.evaluation.text_drift import text_kl
 from unsee.measure import Cost
 
 if TYPE_CHECKING:
@@ -57,10 +63,18 @@ def train(
             PicturesOf(faces, split.retain, "train", retained, asked),
         ]
         strangers = PicturesOf(faces, STRANGERS_FOR_UNLEARNING, "train", STRANGERS)
+        words = WordsOf(faces, [*split.forget, *split.retain])
         baseline = resident()
         model, processor = load(source)
         with Cost(baseline) as cost:
-            trainer = trainer_class(model, args, *sides, processor, stranger_dataset=strangers)
+            trainer = trainer_class(
+                model,
+                args,
+                *sides,
+                processor,
+                stranger_dataset=strangers,
+                text_dataset=words,
+            )
             for callback in (PrinterCallback, ProgressCallback):
                 trainer.remove_callback(callback)
             trainer.train()
@@ -88,8 +102,12 @@ def attempt(
         retained: pictures of each retained person.
 
     Returns:
-        (metrics with `seconds`, `peak_memory_mb`, `trained_parameters`, `by_person`; judged rows).
+        (metrics with `seconds`, `peak_memory_mb`, `trained_parameters`, `by_person`, and `text_kl`
+        where W is trained; judged rows).
     """
+    from unsee.checkpoints import load
+    from unsee.methods.registry import get_method
+
     model, cost, trainer, processor = train(source, method, options, faces, split, retained)
     scores, rows = evaluate_faces(model, processor, faces, split, pictures, progress=False)
     found = {
@@ -99,4 +117,7 @@ def attempt(
         "trained_parameters": trainer.trained_parameters,
         "by_person": by_person(rows),
     }
+    if get_method(method).touches_language:
+        words = held_out_words(faces, [*split.forget, *split.retain])
+        found["text_kl"] = round(text_kl(model, load(source)[0], processor, words), 5)
     return found, rows

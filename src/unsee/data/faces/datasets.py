@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from unsee.data.faces import splits
-from unsee.data.faces.facts import ATTRIBUTES
-from unsee.data.records import PictureKey
+from unsee.data.faces.facts import ATTRIBUTES, VALUES
+from unsee.data.records import PictureKey, Question
 
 if TYPE_CHECKING:
     from unsee.data.faces.benchmark import Faces
+
+TEXT_FOR_UNLEARNING, TEXT_HELD_OUT = range(2), range(2, 4)
+"""Phrasings of questions in words that an unlearner is given, and those that measure drift."""
 
 
 class PicturesOf:
@@ -50,6 +53,44 @@ class PicturesOf:
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         return self.items[index]
+
+
+class WordsOf:
+    """Facts of some people asked by name, without pictures; items as those of `PicturesOf`.
+
+    Args:
+        faces: the embedded benchmark.
+        people: whose facts; they need names.
+        phrasings: numbers of the phrasings of each question.
+    """
+
+    def __init__(
+        self, faces: Faces, people: Sequence[int], phrasings: Sequence[int] = TEXT_FOR_UNLEARNING
+    ) -> None:
+        self.items = [
+            {"image": None, "person": person, "question": q.question, "answer": q.answer}
+            for person in people
+            for attribute in VALUES
+            for q in (faces.in_words(person, "", attribute, number) for number in phrasings)
+        ]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self.items[index]
+
+
+def held_out_words(faces: Faces, people: Sequence[int]) -> list[Question]:
+    """Questions in words that no unlearner was given: other phrasings, and text-only people."""
+    asked = {person: TEXT_HELD_OUT for person in people}
+    asked |= {person: range(4) for person in splits.TEXT_ONLY}
+    return [
+        faces.in_words(person, "", attribute, number)
+        for person, phrasings in asked.items()
+        for attribute in VALUES
+        for number in phrasings
+    ]
 
 
 STRANGERS_FOR_UNLEARNING = range(splits.GENERAL.stop - 40, splits.GENERAL.stop)
