@@ -53,7 +53,7 @@ class Budget:
 
 
 def _adapt(model: Any, seed: int) -> None:
-    """Gives every linear layer a LoRA adapter (arXiv 2106.09685) and leaves nothing else to train."""
+    """Gives every linear layer a LoRA adapter (arXiv 2106.09685); nothing else is trained."""
     from peft import LoraConfig, inject_adapter_in_model
 
     linear = {n for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)}

@@ -34,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--access", default="vision,all", help="vision, lora, all (default: vision,all)"
     )
     relearn.add_argument("--share", type=float, default=0.05, help="of his pictures (default: .05)")
-    relearn.add_argument("--learning-rates", help="such as 3e-5,1e-4 (default: a decade for each)")
+    relearn.add_argument(
+        "--learning-rates", help="such as 3e-5,1e-4 (default: a decade for each access)"
+    )
     relearn.add_argument("--steps", type=int, default=200, help="updates (default: 200)")
     relearn.add_argument(
         "--pictures",

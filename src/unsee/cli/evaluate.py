@@ -80,6 +80,7 @@ def run(args: argparse.Namespace) -> None:
     if args.original:
         verdict = check(args.original, [args.model], args.allow_pickle)[0]
         metrics["text_logits_identical"] = verdict.identical
+        metrics["text_kl"] = 0.0 if verdict.identical else _text_kl(args, model, processor, split)
     config = {"model": args.model, "forget": list(split.forget), "split": split.name}
     config |= {"seed": args.seed, "pictures": pictures, "per_person": args.per_person}
     config |= {"gold": args.gold, "original": args.original}
@@ -92,6 +93,18 @@ def run(args: argparse.Namespace) -> None:
             else f"{key:<{width}}  {value}"
         )
     print(f"written to {output}")
+
+
+def _text_kl(args: argparse.Namespace, model: Any, processor: Any, split: Any) -> float:
+    """Drift of the words from those of the original, see `unsee.evaluation.text_drift`."""
+    from unsee.checkpoints import load
+    from unsee.data.faces.benchmark import Faces
+    from unsee.data.faces.datasets import held_out_words
+    from unsee.evaluation.text_drift import text_kl
+
+    before, _ = load(args.original, allow_pickle=args.allow_pickle)
+    words = held_out_words(Faces(), [*split.forget, *split.retain])
+    return round(text_kl(model, before, processor, words), 5)
 
 
 def distance_to_gold(scores: Any, rows: Any, gold: Any, gold_rows: Any) -> dict[str, float]:

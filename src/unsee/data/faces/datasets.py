@@ -83,8 +83,8 @@ class WordsOf:
 
 def held_out_words(faces: Faces, people: Sequence[int]) -> list[Question]:
     """Questions in words that no unlearner was given: other phrasings, and text-only people."""
-    asked = {person: TEXT_HELD_OUT for person in people}
-    asked |= {person: range(4) for person in splits.TEXT_ONLY}
+    asked = dict.fromkeys(people, TEXT_HELD_OUT)
+    asked |= dict.fromkeys(splits.TEXT_ONLY, range(4))
     return [
         faces.in_words(person, "", attribute, number)
         for person, phrasings in asked.items()
