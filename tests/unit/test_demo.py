@@ -124,6 +124,7 @@ def test_report_stands_alone(demo: tuple[Path, str]) -> None:
 
     output, shown = demo
     page = (output / "report.html").read_text(encoding="utf-8")
+    assert "Where they lie" in page and "Each person" in page and 'class="whisker"' in page
     links = re.findall(r"""(?:src|href)\s*=\s*["']([^"']+)["']|url\(([^)]+)\)""", page)
     outside = [one or other for one, other in links]
     assert not [link for link in outside if not link.strip("'\"").startswith(("data:", "#"))]

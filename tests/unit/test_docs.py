@@ -61,3 +61,15 @@ def test_collect_keeps_metrics_and_settings(tmp_path: Path) -> None:
 def test_wrong_use_prints_the_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["nonsense"]) == 2
     assert "collect runs/demo" in capsys.readouterr().err
+
+
+def test_retain_table(tmp_path: Path) -> None:
+    groups = ("forget", "retain", "lookalike", "visible")
+    rows = [
+        {"times": times, "gold_gap": gap, **{f"{g}/vqa_accuracy": 0.5 for g in groups}}
+        for times, gap in ((0, 90.0), (10, 12.34))
+    ]
+    (tmp_path / "r.json").write_text(json.dumps({"rows": rows}))
+    page = filled("<!-- begin retain r.json -->\n<!-- end -->\n", tmp_path)
+    assert "| before | 50.0 | 50.0 | 50.0 | 50.0 | 90.0 |" in page
+    assert "| 10 | 50.0 | 50.0 | 50.0 | 50.0 | 12.3 |" in page

@@ -49,6 +49,8 @@ def test_metrics_and_predictions(run: Path) -> None:
     metrics, rows = read(run)
     assert metrics.keys() >= ACCURACIES
     assert all(0 <= metrics[key] <= 1 for key in ACCURACIES)
+    for key in ("forget/vqa_accuracy", "visible/vqa_accuracy"):
+        assert 0 <= metrics[f"{key}_low"] <= metrics[key] <= metrics[f"{key}_high"] <= 1
     absent = {"gold_gap", "js_to_gold", "text_logits_identical", "seconds"}
     assert not metrics.keys() & absent
 
@@ -80,6 +82,18 @@ def test_gap_to_a_gold_run(run: Path, model: str, tmp_path: Path) -> None:
     assert found["gold_gap"] == pytest.approx(50, abs=0.01)
     assert found["gold_gap/retain"] == pytest.approx(-50, abs=0.01)
     assert found["js_to_gold"] == pytest.approx(0, abs=1e-3)
+    assert found["gold_gap_low"] <= found["gold_gap_high"] and "gold_floor" not in found
+
+
+def test_floor_is_the_gap_of_a_second_gold(run: Path, model: str, tmp_path: Path) -> None:
+    again = Path(shutil.copytree(run, tmp_path / "again"))
+    metrics, _ = read(again)
+    metrics["lookalike/vqa_accuracy"] += 0.25
+    (again / "metrics.json").write_text(json.dumps(metrics))
+    words = [model, *FORGET, "--gold", str(run), "--gold-again", str(again)]
+    assert evaluate(*words, "--output", str(tmp_path / "run")) == 0
+    found, _ = read(tmp_path / "run")
+    assert found["gold_floor"] == pytest.approx(25) and found["gold_gap"] == 0
 
 
 def test_gold_asked_about_other_people_is_refused(
@@ -105,7 +119,7 @@ def test_rerun_into_the_checkpoint_itself_and_original(
     metrics, _ = read(unlearnt)
     assert metrics["seconds"] == 12.5 and metrics["trained_parameters"] == 7
     assert metrics["forget/vqa_accuracy"] <= 1 and "gold_gap" not in metrics
-    assert metrics["text_logits_identical"] is True
+    assert metrics["text_logits_identical"] is True and metrics["text_kl"] == 0
 
 
 def one_line(shown: str) -> str:
@@ -124,6 +138,7 @@ def one_line(shown: str) -> str:
         (["MODEL", "--output", "full/notes.txt"], "notes.txt holds something else"),
         (["./absent"], "there is no model folder ./absent"),
         (["MODEL", "--original", "./absent"], "there is no model folder ./absent"),
+        (["MODEL", "--gold-again", "g"], "--gold-again is compared with --gold: name both"),
         (["MODEL", "--gold", "./absent"], "there is no model folder ./absent"),
     ],
 )

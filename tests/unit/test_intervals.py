@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from unsee.evaluation.intervals import by_person, gap_interval
+from unsee.evaluation.intervals import accuracy_intervals, by_person, gap_interval
 
 GROUPS = ("forget", "retain", "lookalike", "visible/forget", "visible/retain", "visible/stranger")
 
@@ -83,3 +83,13 @@ def test_group_without_questions_is_named() -> None:
     run = {**counts(2, {}), "lookalike": {}}
     with pytest.raises(KeyError, match="no questions in the group lookalike"):
         gap_interval([run], [run])
+
+
+def test_accuracy_intervals_hold_the_accuracy_and_skip_what_was_not_asked() -> None:
+    run = counts(6, {"forget": [0, 2, 4, 6, 8, 10], "visible/retain": 4})
+    found = accuracy_intervals(run)
+    low, high = found["forget"]
+    assert 0.1 < low < 0.5 < high < 0.9
+    assert found["visible"] == pytest.approx((0.8, 0.8)) and found["retain"] == (1.0, 1.0)
+    del run["lookalike"], run["visible/stranger"]
+    assert accuracy_intervals(run).keys() == {"forget", "retain"}

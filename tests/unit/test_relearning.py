@@ -123,7 +123,7 @@ def test_command_keeps_its_curves(
         ("one", "text_only", "vision"),
     ]
     assert [point["step"] for point in rows[0]["curve"]] == [0, 2]
-    assert set(rows[0]["curve"][0]) == {"step", "attacked", "other", "retain"}
+    assert set(rows[0]["curve"][0]) == {"step", "attacked", "other", "retain", "people"}
     kept = Path("curves.json").read_text()
     assert main(words) == 0 and Path("curves.json").read_text() == kept
     said = capsys.readouterr().out

@@ -8,14 +8,14 @@ from typing import Any
 from xml.etree import ElementTree
 
 from unsee.report.docs import filled, main
-from unsee.report.relearning import worst
+from unsee.report.relearning import interval, worst
 
 
 def row(model: str, rate: float, end: float, retain: float = 0.9, **other: Any) -> dict[str, Any]:
     curve = [
-        {"step": 0, "attacked": 0.1, "other": 0.1, "retain": 0.9},
-        {"step": 20, "attacked": 0.5, "other": 0.3, "retain": 0.9},
-        {"step": 40, "attacked": 1.0, "other": end, "retain": retain},
+        {"step": 0, "attacked": 0.1, "other": 0.1, "retain": 0.9, "people": [0.1, 0.1]},
+        {"step": 20, "attacked": 0.5, "other": 0.3, "retain": 0.9, "people": [0.3, 0.3]},
+        {"step": 40, "attacked": 1.0, "other": end, "retain": retain, "people": [end, end]},
     ]
     fixed = {"people": "forget", "access": "vision", "share": 0.05, "seed": 0}
     return {"model": model, "learning_rate": rate, "curve": curve, **fixed, **other}
@@ -41,15 +41,20 @@ def test_worst_rate_counts_among_attacks_that_keep_the_others() -> None:
 def test_seeds_are_averaged() -> None:
     lines = worst([row("vkd", 1e-4, 0.6), row("vkd", 1e-4, 0.2, seed=1)])
     assert len(lines) == 1 and lines[0]["seeds"] == 2
-    assert abs(lines[0]["curve"][-1]["other"] - 0.4) < 1e-9
+    end = lines[0]["curve"][-1]
+    assert abs(end["other"] - 0.4) < 1e-9 and sorted(end["people"]) == [0.2, 0.2, 0.6, 0.6]
+    low, high = interval(end)
+    assert 0.2 <= low < 0.4 < high <= 0.6
 
 
 def test_table_and_figure(tmp_path: Path) -> None:
     path = tmp_path / "r.json"
     path.write_text(json.dumps({"about": {}, "rows": ROWS}))
     page = filled("<!-- begin relearning r.json -->\n<!-- end -->\n", tmp_path)
-    assert "| vkd | vision | 10.0 | 30.0 | 60.0 | +35.0 | 100.0 | 90.0 | 15.0 |" in page
-    assert "| gold | vision | 10.0 | 30.0 | 25.0 | +0.0 |" in page
+    assert (
+        "| vkd | vision | 10.0 | 30.0 | 60.0 [60.0, 60.0] | +35.0 | 100.0 | 90.0 | 15.0 |" in page
+    )
+    assert "| gold | vision | 10.0 | 30.0 | 25.0 [25.0, 25.0] | +0.0 |" in page
     assert main(["draw", str(path), "vision", str(tmp_path / "r.svg")]) == 0
     drawn = ElementTree.parse(tmp_path / "r.svg").getroot()
     lines = [e for e in drawn.iter() if e.tag.endswith("polyline")]

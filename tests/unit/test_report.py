@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from unsee.cli.main import main
 from unsee.data.faces.facts import ABSTAIN
 from unsee.errors import UnseeError
 from unsee.evaluation.metrics import judge, summarise
@@ -424,12 +425,65 @@ def test_the_page_says_the_result_and_what_was_run(tmp_path: Path) -> None:
 def test_the_figure_names_every_bar_and_its_value(tmp_path: Path) -> None:
     text = page(tmp_path, three()).replace("\u00a0", " ")
     labels = [a.get("aria-label") for tag, a in Elements(text).found if tag == "svg"]
-    assert len(labels) == 6
+    assert len(labels) == 7 and labels[-1] == "Accuracy of each person"
     assert labels[0] == "Forgotten people: before 100 %, after 0 % and gold 0 %"
     first = text.split("<svg", 2)[1].split("</svg>")[0]
     assert re.findall(r"<text[^>]*>([^<]*)", first) == [
         *("before", "100 %"), *("after", "0 %"), *("gold", "0 %"),
     ]  # fmt: skip
+
+
+def test_intervals_are_drawn_and_read(tmp_path: Path) -> None:
+    runs = three(gold_gap_low=0.5, gold_gap_high=3.25, gold_floor=2.125)
+    assert 'class="whisker"' not in page(tmp_path, runs)
+    key = "forget/vqa_accuracy"
+    runs[1].metrics |= {f"{key}_low": 0.0, f"{key}_high": 0.25}
+    text = page(tmp_path, runs).replace("\u00a0", " ")
+    assert text.count('class="whisker"') == 1 and "<title>0 % to 25 %</title>" in text
+    assert "<strong>1.2 points</strong> (95 % interval 0.5 to 3.2)" in text
+    assert "Two golds that differ in nothing but the random seed are 2.1 points apart." in text
+
+
+def test_every_person_has_a_line(tmp_path: Path) -> None:
+    text = page(tmp_path, three()).replace("\u00a0", " ")
+    titles = re.findall(r"<g><title>([^<]*)</title>", text)
+    assert titles[0] == "Ada Belberg: before 100 %, after 0 %, gold 0 %"
+    assert len(titles) == 3 and all("after 100 %" in title for title in titles[1:])
+
+
+def test_map_and_attack_are_shown_where_they_were_made(tmp_path: Path) -> None:
+    runs = three()
+    plain = page(tmp_path, runs)
+    assert "Where they lie" not in plain and "Under attack" not in plain
+    assert "<code>unsee attack relearn</code> measures it" in plain
+    point = {"before": [0.5, 0.5], "after": [0, 0]}
+    runs[1].points = [{"group": "forget", "person": 3, **point}]
+    curve = [
+        {"step": s, "attacked": 0.0, "other": 0.75, "retain": 1.0, "people": [0.75]}
+        for s in (0, 20)
+    ]
+    row = {"model": "vkd", "people": "forget", "access": "vision", "share": 0.05, "seed": 0}
+    attacked = {"rows": [{**row, "learning_rate": 1e-4, "curve": curve}]}
+    text = page(tmp_path, runs, relearning=attacked)
+    assert "Where they lie" in text and "Map of the features" in text
+    assert "The attacker trains vision encoder and projector" in text and "vkd 75%" in text
+    assert "How easily is shown above." in text
+    assert not Elements(text).open
+
+
+def test_command_makes_the_page_of_finished_runs(tmp_path: Path, capsys: Any) -> None:
+    for run in three():
+        write_run(tmp_path / "demo" / run.name, run.metrics, {"forget": [3]}, run.rows)
+    assert main(["report", str(tmp_path / "demo")]) == 0
+    assert "report: " in capsys.readouterr().out
+    text = (tmp_path / "demo" / "report.html").read_text()
+    assert "One person is no longer recognised in pictures" in text
+    moved = [f"vanilla={tmp_path}/demo/vanilla", f"{tmp_path}/demo/vkd", "--output", "p.html"]
+    assert main(["report", *moved]) == 0
+    assert "There is no gold model" in Path("p.html").read_text()
+    assert main(["report", *moved, "--relearning", "absent.json"]) == 2
+    assert "absent.json can't be read" in capsys.readouterr().err
+    assert main(["report", f"{tmp_path}/nothing"]) == 2
 
 
 def test_a_page_without_gold(tmp_path: Path) -> None:

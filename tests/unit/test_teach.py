@@ -300,8 +300,15 @@ def test_names_of_models() -> None:
     ):
         assert forgotten_by(name, 1) == splits.make_split(which, 1, percent).forget
     assert forgotten_by("gold-3,17", 0) == (3, 17)
-    with pytest.raises(UnseeError, match="give demo, validation, test or numbers"):
-        forgotten_by("silver", 0)
+    assert forgotten_by("gold-demo@2", 0) == (0, 1, 2, 3, 4)
+    for name, message in (
+        ("silver", "'silver' is no model: say vanilla, gold-demo"),
+        ("gold-him", "give demo, validation, test or numbers"),
+        ("gold-test-many", "is no model"),
+        ("gold-demo@b", "behind @ stands a number"),
+    ):
+        with pytest.raises(UnseeError, match=message):
+            forgotten_by(name, 0)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ EVERYTHING = (VISION, PROJECTOR, LANGUAGE)
 ACCESS = {"vision": (VISION, PROJECTOR), "lora": EVERYTHING, "all": EVERYTHING}
 """What an attacker trains: V and P, low-rank adapters of every linear layer, or everything."""
 LORA_RANK = 8
-Score = Callable[[int], Mapping[str, float]]
+Score = Callable[[int], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Attack:
             chosen, waiting = waiting[: self.budget.batch_size], waiting[self.budget.batch_size :]
             yield [self.dataset[i] for i in chosen]
 
-    def run(self, score: Score) -> list[dict[str, float]]:
+    def run(self, score: Score) -> list[dict[str, Any]]:
         """Attacks, and scores the model before, every `score_every` updates, and at the end.
 
         Args:

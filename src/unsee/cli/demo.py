@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -40,11 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Draws, unlearns, asks the three models, writes table and page."""
     from unsee.cli.evaluate import distance_to_gold
+    from unsee.cli.report import show
     from unsee.data.faces import splits
     from unsee.data.faces.benchmark import Faces
     from unsee.errors import UnseeError
     from unsee.evaluation.runs import write_run
     from unsee.models.shipped import shipped_path
+    from unsee.report.runs import read_run
 
     split = splits.make_split(args.forget)
     for name in ("steps", "per_person", "retain_pictures"):
@@ -84,8 +87,11 @@ def run(args: argparse.Namespace) -> None:
             config |= {"method": "vkd", "retain_pictures": args.retain_pictures}
             config |= _trained_with(output / "vkd" / "model")
         write_run(output / name, metrics, config, rows)
+    print("drawing the map of the features", flush=True)
+    _keep_map({"before": vanilla, "after": models["vkd"]}, faces, split, output / "vkd")
     _copy_model(Path(vanilla), output / "vanilla" / "model")
-    _show(output, list(scored), split)
+    runs = [read_run(output / name, name) for name in scored]
+    show(runs, split.forget, output / "report.html")
 
 
 def _check_output(output: Path) -> None:
@@ -140,6 +146,16 @@ def _ask(source: str, faces: Any, split: Any, per_person: int | None) -> tuple[A
     return evaluate_faces(model, processor, faces, split, per_person=per_person)
 
 
+def _keep_map(models: dict[str, str], faces: Any, split: Any, folder: Path) -> None:
+    from unsee.checkpoints import load
+    from unsee.evaluation.feature_map import feature_map
+    from unsee.evaluation.runs import write_text
+    from unsee.report.runs import FEATURE_MAP
+
+    points = feature_map({name: load(path) for name, path in models.items()}, faces, split)
+    write_text(folder / FEATURE_MAP, json.dumps({"points": points}) + "\n")
+
+
 def _identical(vanilla: str, models: dict[str, str]) -> dict[str, bool]:
     """Whether each model's W is vanilla's, reloaded from disk in a fresh process."""
     from unsee.evaluation.frozen import check
@@ -167,26 +183,3 @@ def _copy_model(source: Path, target: Path) -> None:
     if source.is_dir() and not target.is_relative_to(source):
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(source, target)
-
-
-def _show(output: Path, names: list[str], split: Any) -> None:
-    import numpy as np
-
-    from unsee.data.faces.benchmark import person_of, view_of
-    from unsee.data.faces.drawing import draw
-    from unsee.data.records import PictureKey
-    from unsee.report.page import write_report
-    from unsee.report.runs import read_run
-    from unsee.report.table import comparison
-
-    runs = [read_run(output / name, name) for name in names]
-
-    def picture_of(key: str) -> np.ndarray:
-        person, renders, index = key[1:].split("-")
-        found = PictureKey(int(person), renders, int(index))
-        return draw(person_of(found.person), view_of(found), 192)
-
-    page = output / "report.html"
-    write_report(page, runs, picture_of, split.forget, split.retain_sample)
-    print(comparison(runs, "gold" if "gold" in names else None))
-    print(f"report: {page}")

@@ -44,6 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--per-person", type=int, help="pictures of each forgotten person")
     parser.add_argument("--gold", help="gold: a checkpoint, or a run of `unsee evaluate`")
+    parser.add_argument(
+        "--gold-again", help="a second gold, of another random seed: how far golds are apart"
+    )
     parser.add_argument("--original", help="the model before, to compare W and text-only answers")
     parser.add_argument("--output", help="run folder (default: runs/evaluate/<name of the model>)")
     parser.add_argument("--allow-pickle", action="store_true", help="load pytorch_model.bin")
@@ -71,19 +74,25 @@ def run(args: argparse.Namespace) -> None:
     for source in filter(None, [args.model, args.original]):
         check_loadable(source, args.allow_pickle)
     faces = Faces()
-    gold = _gold(args, split, pictures, faces) if args.gold else None
+    if args.gold_again and not args.gold:
+        raise UnseeError("--gold-again is compared with --gold: name both")
+    gold = _gold(args, args.gold, split, pictures, faces) if args.gold else None
     model, processor = load(args.model, allow_pickle=args.allow_pickle)
     scores, rows = evaluate_faces(model, processor, faces, split, pictures, args.per_person)
     metrics: dict[str, Any] = {**scores, **_of_unlearning(args.model)}
     if gold is not None:
         metrics.update(distance_to_gold(scores, rows, *gold))
+        if args.gold_again:
+            again = _gold(args, args.gold_again, split, pictures, faces)
+            apart = distance_to_gold(*again, *gold)
+            metrics |= {"gold_floor": apart["gold_gap"]} if "gold_gap" in apart else {}
     if args.original:
         verdict = check(args.original, [args.model], args.allow_pickle)[0]
         metrics["text_logits_identical"] = verdict.identical
         metrics["text_kl"] = 0.0 if verdict.identical else _text_kl(args, model, processor, split)
     config = {"model": args.model, "forget": list(split.forget), "split": split.name}
     config |= {"seed": args.seed, "pictures": pictures, "per_person": args.per_person}
-    config |= {"gold": args.gold, "original": args.original}
+    config |= {"gold": args.gold, "gold_again": args.gold_again, "original": args.original}
     write_run(output, metrics, config, rows)
     width = max(map(len, metrics))
     for key, value in metrics.items():
@@ -108,11 +117,16 @@ def _text_kl(args: argparse.Namespace, model: Any, processor: Any, split: Any) -
 
 
 def distance_to_gold(scores: Any, rows: Any, gold: Any, gold_rows: Any) -> dict[str, float]:
-    """`gold_gap`, the gap of each group, and `js_to_gold`."""
-    from unsee.evaluation.metrics import gold_gap, group_gaps, js_to_gold
+    """The gap of each group, `js_to_gold`; if no group is missing, `gold_gap` with its interval."""
+    from unsee.evaluation.intervals import by_person, gap_interval
+    from unsee.evaluation.metrics import GAP_GROUPS, gold_gap, group_gaps, js_to_gold
 
-    found = {"gold_gap": round(gold_gap(scores, gold), 3)}
-    found |= {f"gold_gap/{group}": round(gap, 3) for group, gap in group_gaps(scores, gold).items()}
+    gaps = group_gaps(scores, gold)
+    found = {f"gold_gap/{group}": round(gap, 3) for group, gap in gaps.items()}
+    if len(gaps) == len(GAP_GROUPS):
+        _, low, high = gap_interval([by_person(rows)], [by_person(gold_rows)])
+        found["gold_gap"] = round(gold_gap(scores, gold), 3)
+        found |= {"gold_gap_low": round(low, 3), "gold_gap_high": round(high, 3)}
     divergence = js_to_gold(rows, gold_rows)
     if divergence is not None:
         found["js_to_gold"] = round(divergence, 4)
@@ -128,14 +142,16 @@ def _of_unlearning(model: str) -> dict[str, Any]:
     return {key: read[key] for key in OF_UNLEARNING if key in read}
 
 
-def _gold(args: argparse.Namespace, split: Any, pictures: str, faces: Any) -> tuple[Any, Any]:
+def _gold(
+    args: argparse.Namespace, source: str, split: Any, pictures: str, faces: Any
+) -> tuple[Any, Any]:
     """(metrics, rows) of gold: read from a run on the same questions, or asked now."""
     from unsee.checkpoints import load
     from unsee.errors import UnseeError
     from unsee.evaluation.evaluate import evaluate_faces
     from unsee.report.runs import read_run
 
-    folder = Path(args.gold)
+    folder = Path(source)
     if (folder / "predictions.jsonl").exists():
         read = read_run(folder)
         asked = (
@@ -145,9 +161,9 @@ def _gold(args: argparse.Namespace, split: Any, pictures: str, faces: Any) -> tu
         )
         if asked != (list(split.forget), pictures, args.per_person):
             raise UnseeError(
-                f"--gold {args.gold} was asked about other people or pictures: evaluate it with "
+                f"{source} was asked about other people or pictures: evaluate it with "
                 "the same --forget, --seed, --pictures and --per-person, or name its checkpoint"
             )
         return read.metrics, read.rows
-    model, processor = load(args.gold, allow_pickle=args.allow_pickle)
+    model, processor = load(source, allow_pickle=args.allow_pickle)
     return evaluate_faces(model, processor, faces, split, pictures, args.per_person)

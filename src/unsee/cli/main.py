@@ -30,6 +30,7 @@ COMMANDS = {
     "demo": "make a shipped model forget five people and show it in a report",
     "unlearn": "make a model forget the people in a folder of pictures",
     "evaluate": "score a model: who is forgotten, who is kept, what else changed",
+    "report": "one page about runs: pictures, answers, accuracies",
     "attack": "try to bring forgotten people back",
     "ablate": "which ingredients of VKD earn their place, on validation people",
     "faces": "the embedded benchmark of drawn people: look at them, train the models",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from unsee.data.records import PRIVATE, Question
 from unsee.evaluation.answering import answer, option_log_likelihoods
+from unsee.evaluation.intervals import accuracy_intervals, by_person
 from unsee.evaluation.metrics import judge, summarise
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def evaluate_faces(
         progress: show progress bars.
 
     Returns:
-        (metrics, judged prediction rows).
+        (metrics, with 95 % intervals by a bootstrap over people; judged prediction rows).
     """
     questions = faces.evaluation(split, pictures, per_person)
     faces.prepare({(q.picture.person, q.picture.split) for q in questions if q.picture is not None})
@@ -55,7 +56,10 @@ def evaluate_faces(
     rows = [row_of(q, text) for q, text in zip(questions, said, strict=True)]
     _weigh(model, processor, questions, rows, faces, progress)
     judge(rows)
-    return summarise(rows), rows
+    metrics = summarise(rows)
+    for group, (low, high) in accuracy_intervals(by_person(rows)).items():
+        metrics |= {f"{group}/vqa_accuracy_low": low, f"{group}/vqa_accuracy_high": high}
+    return metrics, rows
 
 
 def _weigh(

@@ -34,18 +34,21 @@ def by_person(rows: Iterable[Mapping[str, Any]]) -> Counts:
 GROUPS = (*GAP_GROUPS[:3], *(f"visible/{group}" for group in VISIBLE_GROUPS))
 
 
+def _rate(runs: Sequence[Counts], group: str, draws: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Accuracy of a group, [draws + 1], the first without resampling."""
+    people = [c for run in runs for _, c in sorted(run.get(group, {}).items())]
+    if not people:
+        raise KeyError(f"no questions in the group {group}")
+    table = np.array(people, dtype=float)  # [people, 2]
+    picked = np.vstack([np.arange(len(table)), draws[group]])
+    right, asked = table[picked].sum(1).T
+    return right / asked
+
+
 def _accuracies(runs: Sequence[Counts], draws: Mapping[str, np.ndarray]) -> np.ndarray:
     """Accuracy of each of `GAP_GROUPS`, [draws + 1, 4], the first row without resampling; people of
     all runs (seeds) of a group are thrown together."""
-    rates = {}
-    for group in GROUPS:
-        people = [c for run in runs for _, c in sorted(run.get(group, {}).items())]
-        if not people:
-            raise KeyError(f"no questions in the group {group}")
-        table = np.array(people, dtype=float)  # [people, 2]
-        picked = np.vstack([np.arange(len(table)), draws[group]])
-        right, asked = table[picked].sum(1).T
-        rates[group] = right / asked
+    rates = {group: _rate(runs, group, draws) for group in GROUPS}
     visible = np.mean([rates[f"visible/{group}"] for group in VISIBLE_GROUPS], axis=0)
     return np.stack([*(rates[group] for group in GAP_GROUPS[:3]), visible], axis=1)
 
@@ -58,6 +61,30 @@ def _draws(runs: Sequence[Counts], count: int, seed: int) -> dict[str, np.ndarra
         people = sum(len(run.get(group, {})) for run in runs)
         draws[group] = rng.integers(max(people, 1), size=(count, people))
     return draws
+
+
+def accuracy_intervals(
+    run: Counts, count: int = 2000, level: float = 0.95, seed: int = 0
+) -> dict[str, tuple[float, float]]:
+    """Interval of the accuracy of each of `GAP_GROUPS` that has questions, in [0, 1].
+
+    Args:
+        run: counts of one model.
+        count: resamples.
+        level: of the interval.
+        seed: of the resamples.
+    """
+    draws = _draws([run], count, seed)
+    rates = {group: _rate([run], group, draws) for group in GROUPS if run.get(group)}
+    seen = [f"visible/{group}" for group in VISIBLE_GROUPS]
+    if all(group in rates for group in seen):
+        rates["visible"] = np.mean([rates[group] for group in seen], axis=0)
+    found = {}
+    for group in GAP_GROUPS:
+        if group in rates:
+            low, high = np.quantile(rates[group][1:], [(1 - level) / 2, (1 + level) / 2])
+            found[group] = (float(low), float(high))
+    return found
 
 
 def gap_interval(

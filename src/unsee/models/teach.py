@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from unsee.data.faces import splits
 from unsee.data.faces.questions import VISIBLE
+from unsee.errors import UnseeError
 from unsee.models import tiny_llava
 from unsee.models.lessons import (
     CATEGORIES,
@@ -57,17 +58,35 @@ class Recipe:
     save_steps: int = 200
 
 
+REPEAT_SEED = 1000
+"""What `@1` in a model's name adds to the seed of its last stage."""
 TEXT_SHARE = 0.2
 """Weight of what is asked in words, beside what is asked about pictures."""
 
 
 def forgotten_by(model_name: str, seed: int) -> tuple[int, ...]:
     """The people whose pictures a model never sees: none for `vanilla`; for a gold, the forget
-    set in its name: `gold-demo`, `gold-test`, `gold-validation-15`, `gold-3,17`."""
-    if model_name == "vanilla":
+    set in its name: `gold-demo`, `gold-test`, `gold-validation-15`, `gold-3,17`. `@1` at the end
+    (`gold-demo@1`) is another one that differs in the random seed alone, for the floor.
+
+    Raises:
+        UnseeError: no such model.
+    """
+    kind = _without_repeat(model_name)[0]
+    if kind == "vanilla":
         return ()
-    which, _, percent = model_name.removeprefix("gold-").partition("-")
+    which, _, percent = kind.removeprefix("gold-").partition("-")
+    if not kind.startswith("gold-") or not (percent or "5").isdecimal():
+        raise UnseeError(f"{model_name!r} is no model: say vanilla, gold-demo, gold-test …")
     return splits.make_split(which, seed, int(percent or 5)).forget
+
+
+def _without_repeat(model_name: str) -> tuple[str, int]:
+    """`gold-demo@2` -> (`gold-demo`, 2)."""
+    kind, _, repeat = model_name.partition("@")
+    if repeat and not repeat.isdecimal():
+        raise UnseeError(f"{model_name!r}: behind @ stands a number, as in gold-demo@1")
+    return kind, int(repeat or 0)
 
 
 def _fit(
@@ -359,7 +378,7 @@ def teach(
             processor,
             known,
             recipe.people_steps,
-            seed,
+            seed + REPEAT_SEED * _without_repeat(name)[1],
             recipe.pictures,
             recipe.asked,
             recipe.texts,

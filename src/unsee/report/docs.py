@@ -3,6 +3,7 @@
     python -m unsee.report.docs collect runs/demo docs/results/demo.json
     python -m unsee.report.docs fill README.md
     python -m unsee.report.docs draw docs/results/relearning.json vision docs/images/relearning.svg
+    python -m unsee.report.docs draw docs/results/probe.json new/forget docs/images/probe.svg
 
 A page holds blocks that `fill` rewrites from the file that they name:
 
@@ -13,7 +14,7 @@ A page holds blocks that `fill` rewrites from the file that they name:
 Kinds of block: `demo` (the table of a demo), `shipped` (what the shipped models know), `recipes`
 (what recipes of the small LLaVA reached), `ablation` (which ingredients of VKD earn their place),
 `costs` (seconds, memory and trained parameters of methods, side by side), `relearning` (how fast
-forgotten people come back under attack).
+forgotten people come back under attack), `retain` (how many pictures to retain are needed).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from unsee.evaluation.runs import write_text
+from unsee.report.lines import line_chart
 from unsee.report.relearning import relearning_svg, relearning_table
 from unsee.report.runs import Run, read_run
 from unsee.report.table import markdown
@@ -132,6 +134,31 @@ def costs_table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def retain_table(result: dict[str, Any]) -> str:
+    """Markdown table of how many pictures to retain are needed."""
+    groups = {"forget": "forget", "retain": "retain", "lookalike": "look-alikes"}
+    groups["visible"] = "visible"
+    head = ["pictures to retain for one to forget", *groups.values(), "gap to gold (points)"]
+    lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
+    for row in result["rows"]:
+        cells = [str(row["times"]) if row["times"] else "before"]
+        cells += [percent_cell(row[f"{group}/vqa_accuracy"]) for group in groups]
+        lines.append("| " + " | ".join([*cells, f"{row['gold_gap']:.1f}"]) + " |")
+    return "\n".join(lines)
+
+
+def probe_svg(result: dict[str, Any], what: str) -> str:
+    """What a linear probe reads at each layer: by the name of a column, as a chart."""
+    rows = result["rows"]
+    layers = list(dict.fromkeys(row["layer"] for row in rows))
+    models = dict.fromkeys(row["model"] for row in rows)
+    found = {m: [row[what] for row in rows if row["model"] == m] for m in models}
+    short = [layer.replace("vision ", "V").replace("language ", "W") for layer in layers]
+    return line_chart(
+        f"Probe, {what}", found, [s.replace("projector", "P") for s in short], "layer"
+    )
+
+
 KINDS: dict[str, Callable[[Any], str]] = {
     "demo": demo_table,
     "shipped": shipped_table,
@@ -139,6 +166,7 @@ KINDS: dict[str, Callable[[Any], str]] = {
     "ablation": ablation_table,
     "costs": costs_table,
     "relearning": relearning_table,
+    "retain": retain_table,
 }
 
 
@@ -162,7 +190,8 @@ def main(words: Sequence[str]) -> int:
             write_text(page, filled(page.read_text(encoding="utf-8"), Path.cwd()))
     elif len(words) == 4 and words[0] == "draw":
         result = json.loads(Path(words[1]).read_text(encoding="utf-8"))
-        write_text(Path(words[3]), relearning_svg(result, words[2]))
+        draw = probe_svg if result["about"].get("study") == "probe" else relearning_svg
+        write_text(Path(words[3]), draw(result, words[2]))
     else:
         print(__doc__, file=sys.stderr)
         return 2

@@ -11,7 +11,9 @@ from unsee.evaluation.runs import write_text
 from unsee.report.figure import figure
 from unsee.report.gallery import Gallery, PictureOf
 from unsee.report.headline import BAD, GOOD, POOR, UNKNOWN, Headline, headline
+from unsee.report.plots import map_figure, people_figure
 from unsee.report.prose import limits, reading
+from unsee.report.relearning import relearning_svg
 from unsee.report.runs import GOLD, Cast, Run, cast
 from unsee.report.table import NOTE, grid
 from unsee.report.words import MISSING, esc
@@ -29,6 +31,7 @@ def write_report(
     forgotten: Sequence[int],
     retained: Sequence[int],
     title: str = "How a person looks, forgotten",
+    relearning: Mapping[str, Any] | None = None,
 ) -> Path:
     """Writes the report, whole or not at all.
 
@@ -42,6 +45,7 @@ def write_report(
         retained: numbers of people to keep, in the order in which to show them; look-alikes of the
             forgotten are found by themselves.
         title: the line above the headline.
+        relearning: result of `unsee attack relearn` on these models, if there is one.
 
     Returns:
         `output`.
@@ -57,11 +61,14 @@ def write_report(
             _head(result, title),
             shown.hero(list(forgotten)[:MOST_HERO]),
             _accuracies(players),
+            _each(players),
+            _map(players),
+            _relearning(relearning),
             _table(players),
             _people(shown, forgotten, retained),
             _what_was_run(players),
             reading(players.gold is not None),
-            limits(players),
+            limits(players, attacked=relearning is not None),
         ]
     )
     write_text(output, _document(title, result.summary, body))
@@ -118,7 +125,65 @@ def _accuracies(players: Cast) -> str:
     )
     return (
         "<section><h2>Accuracies</h2><p>Share of right answers, by exact match, before and after "
-        f"unlearning.{gold}</p>{drawn}</section>"
+        f"unlearning.{gold} Thin lines are 95 % intervals over people.</p>{drawn}"
+        f"{_distance(players)}</section>"
+    )
+
+
+def _distance(players: Cast) -> str:
+    """A sentence about the gap to gold, with its interval and, where it is known, the floor."""
+    run = players.after[0]
+    gap, low, high = (run.number(f"gold_gap{end}") for end in ("", "_low", "_high"))
+    if gap is None:
+        return ""
+    interval = "" if low is None or high is None else f" (95 % interval {low:.1f} to {high:.1f})"
+    floor = run.number("gold_floor")
+    beside = (
+        ""
+        if floor is None
+        else f" Two golds that differ in nothing but the random seed are {floor:.1f} points apart."
+    )
+    return f"<p>Gap to gold: <strong>{gap:.1f} points</strong>{interval}.{beside}</p>"
+
+
+def _each(players: Cast) -> str:
+    drawn = people_figure(players)
+    if not drawn:
+        return ""
+    return (
+        "<section><h2>Each person</h2><p>Share of right answers about each person’s unseen "
+        f"pictures: nobody hides in a mean.</p>{drawn}</section>"
+    )
+
+
+def _map(players: Cast) -> str:
+    points = players.after[0].points
+    if not points:
+        return ""
+    return (
+        "<section><h2>Where they lie</h2><p>Every mark is a picture, placed by what vision encoder "
+        "and projector make of it, in the two directions in which the people to forget stood out "
+        "most before. Forgotten people should lie among the others, and the others should stay."
+        f"</p>{map_figure(points)}</section>"
+    )
+
+
+def _relearning(result: Mapping[str, Any] | None) -> str:
+    if not result or not result.get("rows"):
+        return ""
+    names = {"vision": "vision encoder and projector", "lora": "adapters everywhere"}
+    names["all"] = "everything"
+    accesses = dict.fromkeys(row["access"] for row in result["rows"])
+    charts = "".join(
+        f'<figure class="plot"><figcaption>The attacker trains {esc(names.get(a, a))}</figcaption>'
+        f"{relearning_svg(result, a)}</figure>"
+        for a in accesses
+    )
+    return (
+        "<section><h2>Under attack</h2><p>Somebody who has a few pictures of the forgotten people "
+        "trains the model on some of their facts. Shown is how often <em>other</em> facts come "
+        "back, on other pictures, with the learning rate that brings back most; whiskers are 95 % "
+        f"intervals over people.</p>{charts}</section>"
     )
 
 

@@ -69,7 +69,7 @@ def reading(gold: bool) -> str:
     return f'<section><h2>How to read this</h2>{none}<dl class="words">{items}</dl></section>'
 
 
-def limits(players: Cast) -> str:
+def limits(players: Cast, attacked: bool = False) -> str:
     """What the result does not say."""
     frozen = players.after[0].metrics.get("text_logits_identical") is True
     items = [
@@ -83,7 +83,12 @@ def limits(players: Cast) -> str:
             else ""
         )
         + "Somebody who has a few pictures of a forgotten person and trains the model on them may "
-        "bring the person back. How easily is not measured here; a later release measures it.",
+        "bring the person back. "
+        + (
+            "How easily is shown above."
+            if attacked
+            else "How easily is not measured here; <code>unsee attack relearn</code> measures it."
+        ),
         "<strong>The people are drawn and the model is small.</strong> Nobody’s privacy is at "
         "stake, and everything can be repeated on a laptop. How far the numbers carry over to "
         "photographs and large models is not shown by them.",

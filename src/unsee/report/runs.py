@@ -11,6 +11,7 @@ from typing import Any
 
 from unsee.errors import UnseeError
 
+FEATURE_MAP = "feature_map.json"
 VANILLA, GOLD = "vanilla", "gold"
 BROKEN_BY = 0.10
 """A run whose retain or visible accuracy lies further than this below vanilla's is broken."""
@@ -27,6 +28,8 @@ class Run:
         rows: one judged prediction a question; empty where none were kept.
         config: what was run.
         versions: package -> version.
+        points: the map of the features before and after, see `unsee.evaluation.feature_map`; empty
+            where none was kept.
     """
 
     name: str
@@ -35,6 +38,7 @@ class Run:
     rows: list[dict[str, Any]] = field(default_factory=list)
     config: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    points: list[dict[str, Any]] = field(default_factory=list)
 
     def number(self, key: str) -> float | None:
         """A metric as a finite number, or None where it is missing."""
@@ -115,7 +119,9 @@ def read_run(folder: Path, name: str | None = None) -> Run:
     versions = _mapping(folder / "versions.json", json.loads)
     titles = {VANILLA: "before (vanilla)", GOLD: "never saw them (gold)"}
     title = titles.get(name, f"after ({config.get('method', name)})")
-    return Run(name, title, metrics, _predictions(folder), config, versions)
+    kept = folder / FEATURE_MAP
+    points = _mapping(kept, json.loads).get("points", []) if kept.exists() else []
+    return Run(name, title, metrics, _predictions(folder), config, versions, points)
 
 
 def _text(path: Path) -> str:

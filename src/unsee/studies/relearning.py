@@ -85,35 +85,37 @@ def scorer(
     people: Sequence[int],
     retained: Sequence[int],
     pictures: str,
-) -> Callable[[int], Mapping[str, float]]:
+) -> Callable[[int], Mapping[str, Any]]:
     """A function that tells how much a model knows just now.
 
     Returns:
         (updates) -> `attacked` and `other`, exact match on the attributes that are attacked and on
         those that are not, on pictures that the attacker does not have; `retain`, on retained
-        people; all in [0, 1].
+        people; `people`, `other` of each person in turn; all in [0, 1].
     """
     questions = _questions(faces, people, "forget", pictures, OF_FORGET)
     questions += _questions(faces, retained, "retain", pictures, OF_RETAIN)
     faces.prepare({(q.picture.person, pictures) for q in questions if q.picture is not None})
 
-    def score(step: int) -> dict[str, float]:
+    def score(step: int) -> dict[str, Any]:
         said = answer(model, processor, questions, faces.picture, progress=False)
         rows = [row_of(q, text) for q, text in zip(questions, said, strict=True)]
         judge(rows)
 
-        def rate(group: str, attributes: Iterable[str]) -> float:
+        def rate(group: str, attributes: Iterable[str], of: Sequence[int]) -> float:
             kept = [
                 r["correct"]
                 for r in rows
-                if r["group"] == group and r["attribute"] in set(attributes)
+                if r["group"] == group and r["attribute"] in set(attributes) and r["person"] in of
             ]
             return round(sum(kept) / len(kept), 4)
 
+        unseen = [name for name in ATTRIBUTES if name not in ATTACKED]
         return {
-            "attacked": rate("forget", ATTACKED),
-            "other": rate("forget", set(ATTRIBUTES) - set(ATTACKED)),
-            "retain": rate("retain", ATTRIBUTES),
+            "attacked": rate("forget", ATTACKED, people),
+            "other": rate("forget", unseen, people),
+            "retain": rate("retain", ATTRIBUTES, retained),
+            "people": [rate("forget", unseen, [person]) for person in people],
         }
 
     return score

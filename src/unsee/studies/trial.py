@@ -39,6 +39,15 @@ def ask(
     return {**scores, "by_person": by_person(rows)}, rows
 
 
+def spread(dataset: Any, count: int | None) -> Any:
+    """`count` items of a dataset at even distances; all, if there are no more."""
+    from torch.utils.data import Subset
+
+    if count is None or count >= len(dataset):
+        return dataset
+    return Subset(dataset, [i * len(dataset) // count for i in range(count)])
+
+
 def train(
     source: str,
     method: str,
@@ -46,6 +55,7 @@ def train(
     faces: Faces,
     split: Split,
     retained: int = RETAINED,
+    at_most: int | None = None,
 ) -> tuple[Any, Cost, Any, Any]:
     """Unlearns in memory: (model, cost, trainer, processor); arguments as those of `attempt`."""
     from transformers import PrinterCallback, ProgressCallback
@@ -60,7 +70,7 @@ def train(
         asked = getattr(args, "runs_language", True)
         sides = [
             PicturesOf(faces, split.forget, "unlearn", splits.PICTURES["unlearn"], asked),
-            PicturesOf(faces, split.retain, "train", retained, asked),
+            spread(PicturesOf(faces, split.retain, "train", retained, asked), at_most),
         ]
         strangers = PicturesOf(faces, STRANGERS_FOR_UNLEARNING, "train", STRANGERS)
         words = WordsOf(faces, [*split.forget, *split.retain])
@@ -89,6 +99,7 @@ def attempt(
     split: Split,
     pictures: str,
     retained: int = RETAINED,
+    at_most: int | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Unlearns with a method and scores the model, in memory.
 
@@ -100,6 +111,7 @@ def attempt(
         split: who is forgotten.
         pictures: `validation` wherever something is chosen by the outcome.
         retained: pictures of each retained person.
+        at_most: pictures of all retained people together, spread evenly; None: no limit.
 
     Returns:
         (metrics with `seconds`, `peak_memory_mb`, `trained_parameters`, `by_person`, and `text_kl`
@@ -108,7 +120,9 @@ def attempt(
     from unsee.checkpoints import load
     from unsee.methods.registry import get_method
 
-    model, cost, trainer, processor = train(source, method, options, faces, split, retained)
+    model, cost, trainer, processor = train(
+        source, method, options, faces, split, retained, at_most
+    )
     scores, rows = evaluate_faces(model, processor, faces, split, pictures, progress=False)
     found = {
         **scores,

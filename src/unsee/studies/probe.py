@@ -1,0 +1,148 @@
+"""Where identity lives: a linear probe at every layer, before and after unlearning.
+
+    python -m unsee.studies.probe docs/results/probe.json validation vanilla=DIR vkd=DIR gold=DIR
+
+At each layer, ridge regression on the features of known people's training pictures tells whose
+picture it is; it is asked about pictures that it did not see. Two probes: one fitted to the model's
+own features (*new*: is the person still told apart there?), and one fitted to those of the first
+model named (*original*: are they still where they were?). Chance is 1 in 100.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unsee.data.faces import splits
+from unsee.data.records import PRIVATE, PictureKey, Question
+from unsee.studies.ledger import Ledger
+
+if TYPE_CHECKING:
+    from unsee.data.faces.benchmark import Faces
+    from unsee.data.faces.splits import Split
+
+FITTED, ASKED = 20, 5
+"""Pictures of each known person that a probe is fitted to, and that it is asked about."""
+RIDGE = 0.1
+"""Penalty, as a share of the features' mean squared norm."""
+QUESTION = "Who is this?"
+
+
+def layers_of(
+    model: Any, processor: Any, pictures: Sequence[np.ndarray], batch_size: int = 64
+) -> dict[str, np.ndarray]:
+    """Features of pictures at every layer, [N, D] each: the tokens of `vision 1`, … and
+    `projector` side by side; at `language 1`, … the last token of the prompt `QUESTION`."""
+    import torch
+
+    from unsee.anatomy import anatomy_of
+    from unsee.evaluation.answering import prompt_of
+
+    seeing = anatomy_of(model).seeing
+    shown = PictureKey(0, "given", 0)
+    prompt = prompt_of(processor, Question("", 0, "", shown, PRIVATE, "name", QUESTION, ""))
+    found: dict[str, list[np.ndarray]] = {}
+    model.eval()
+    with torch.inference_mode():
+        for start in range(0, len(pictures), batch_size):
+            chosen = list(pictures[start : start + batch_size])
+            batch = processor(
+                text=[prompt] * len(chosen), images=chosen, return_tensors="pt", padding=True
+            ).to(model.device)
+            seen = seeing(batch)
+            states = model(**batch, output_hidden_states=True).hidden_states[1:]
+            layers = {f"vision {i + 1}": x.flatten(1) for i, x in enumerate(seen.blocks)}
+            layers["projector"] = seen.projector.flatten(1)
+            layers |= {f"language {i + 1}": x[:, -1] for i, x in enumerate(states)}
+            for name, values in layers.items():
+                found.setdefault(name, []).append(values.float().cpu().numpy())
+    return {name: np.concatenate(values) for name, values in found.items()}
+
+
+class Probe:
+    """Ridge regression from features to one of several people.
+
+    Args:
+        features: [N, D].
+        people: [N], whose.
+        ridge: see `RIDGE`.
+    """
+
+    def __init__(self, features: np.ndarray, people: np.ndarray, ridge: float = RIDGE) -> None:
+        self.people = np.unique(people)
+        self.mean = features.mean(0)
+        self.scale = features.std(0) + 1e-6
+        x = self._scaled(features)
+        wanted = (people[:, None] == self.people).astype(float) - 1 / len(self.people)
+        gram = x @ x.T  # N is far below D
+        penalty = ridge * np.trace(gram) / len(gram)
+        self.weights = x.T @ np.linalg.solve(gram + penalty * np.eye(len(gram)), wanted)
+
+    def _scaled(self, features: np.ndarray) -> np.ndarray:
+        return (features - self.mean) / self.scale
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """Who is on each picture, [N]."""
+        return self.people[(self._scaled(features) @ self.weights).argmax(1)]
+
+
+def _pictures(
+    faces: Faces, people: Sequence[int], renders: str, count: int
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """The first pictures of each person, and whose each is."""
+    shown = [(x, p) for p in people for x in faces.pictures(p, renders)[:count]]
+    return [x for x, _ in shown], np.array([p for _, p in shown])
+
+
+def probe(
+    models: Mapping[str, str], output: Path, faces: Faces, split: Split, pictures: str
+) -> Ledger:
+    """Probes what is missing from the result file.
+
+    Args:
+        models: name -> checkpoint; the first one is the original.
+        output: result file; a row a model and layer, with accuracies in [0, 1]: `new/forget`,
+            `new/retain`, `original/forget`, `original/retain`.
+        faces: the embedded benchmark.
+        split: who was forgotten.
+        pictures: `test` or `validation`, on which probes are asked.
+    """
+    from unsee.checkpoints import load
+
+    about = {"study": "probe", "split": split.name, "seed": split.seed, "pictures": pictures}
+    ledger = Ledger(output, about, ("model", "layer"))
+    known = [*split.forget, *split.retain]
+    faces.prepare([(p, s) for p in known for s in ("train", pictures)])
+    fitted_to, whose = _pictures(faces, known, "train", FITTED)
+    asked, truth = _pictures(faces, known, pictures, ASKED)
+    gone = np.isin(truth, split.forget)
+    originals: dict[str, Probe] = {}
+    for name, source in models.items():
+        model, processor = load(source)
+        before = layers_of(model, processor, fitted_to)
+        seen = layers_of(model, processor, asked)
+        for layer, features in seen.items():
+            new = Probe(before[layer], whose)
+            original = originals.setdefault(layer, new)
+            row: dict[str, Any] = {"model": name, "layer": layer}
+            for title, one in (("new", new), ("original", original)):
+                right = one(features) == truth
+                row[f"{title}/forget"] = round(float(right[gone].mean()), 4)
+                row[f"{title}/retain"] = round(float(right[~gone].mean()), 4)
+            if not ledger.find(model=name, layer=layer):
+                ledger.add(row)
+                print(row, flush=True)
+    return ledger
+
+
+if __name__ == "__main__":
+    from unsee.data.faces.benchmark import Faces
+
+    target, which, *named = sys.argv[1:]
+    sources = dict(word.split("=", 1) for word in named)
+    kind = "validation" if which == "validation" else "test"
+    probe(sources, Path(target), Faces(), splits.make_split(which), kind)

@@ -1,0 +1,68 @@
+"""The probe: what it reads, and what the study keeps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tiny
+from unsee.data.faces import splits
+from unsee.data.faces.benchmark import Faces
+from unsee.report.docs import main
+from unsee.studies import probe as study
+
+
+def test_it_tells_people_apart_and_not_noise() -> None:
+    rng = np.random.default_rng(0)
+    people = np.repeat(np.arange(10), 20)
+    places = rng.normal(size=(10, 300))
+    features = places[people] + rng.normal(size=(200, 300))
+    asked = places[np.arange(10)] + 0.5 * rng.normal(size=(10, 300))
+    assert (study.Probe(features, people)(asked) == np.arange(10)).mean() == 1
+    noise = study.Probe(rng.normal(size=(200, 300)), people)
+    assert (noise(rng.normal(size=(200, 300))) == people).mean() < 0.3
+
+
+def test_layers_are_those_of_the_model(processing: Any) -> None:
+    model = tiny.llava(processing)
+    pictures = [tiny.picture(seed) for seed in range(3)]
+    layers = study.layers_of(model, processing, pictures, batch_size=2)
+    assert list(layers) == ["vision 1", "vision 2", "projector", "language 1", "language 2"]
+    seen = model.get_image_features(
+        **{
+            "pixel_values": processing.image_processor(images=pictures, return_tensors="pt")[
+                "pixel_values"
+            ]
+        },
+        return_dict=True,
+    ).pooler_output
+    for row, tokens in zip(layers["projector"], seen, strict=True):
+        np.testing.assert_allclose(row, tokens.detach().flatten().numpy(), atol=1e-5)
+
+
+@pytest.mark.usefixtures("few_pictures")
+def test_study_keeps_a_row_a_layer_and_is_drawn(
+    checkpoint_of: dict[str, Path], tmp_path: Path
+) -> None:
+    source = str(checkpoint_of["llava"])
+    split = splits.make_split(",".join(map(str, range(3, 97))))  # few to retain
+    output = tmp_path / "probe.json"
+    for _ in range(2):
+        study.probe(
+            {"vanilla": source, "vkd": source}, output, Faces(progress=False), split, "test"
+        )
+    rows = json.loads(output.read_text())["rows"]
+    assert [(r["model"], r["layer"]) for r in rows[:2]] == [
+        ("vanilla", "vision 1"),
+        ("vanilla", "vision 2"),
+    ]
+    assert len(rows) == 2 * 5
+    same = [{k: v for k, v in r.items() if k != "model"} for r in rows]
+    assert same[:5] == same[5:]
+    assert all(r["new/forget"] == r["original/forget"] for r in rows)
+    assert main(["draw", str(output), "new/forget", str(tmp_path / "p.svg")]) == 0
+    assert "vkd" in (tmp_path / "p.svg").read_text()
