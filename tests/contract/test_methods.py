@@ -156,6 +156,27 @@ def test_bf16_model_is_trained_in_fp32_and_saved_as_it_was(
             assert not [name for name in changed if "language_model" in name]
 
 
+@each_family
+@each_method
+def test_adapters_alone_are_trained_and_become_part_of_a_plain_model(
+    method: Method, family: str, processing: Any
+) -> None:
+    model = build(family, processing)
+    before = snapshot(model)
+    whole = trainer_of(method, build(family, processing), processing).trained
+    trainer = trainer_of(method, model, processing, lora_rank=2)
+    assert 0 < trainer.trained_parameters < sum(before[name].numel() for name in whole) / 4
+    trainer.train()
+    after = snapshot(model)
+    assert after.keys() == before.keys()
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved and moved < set(whole)
+    assert all(before[name].ndim == 2 for name in moved)
+    for name in moved:
+        change = after[name] - before[name]
+        assert torch.linalg.matrix_rank(change, rtol=1e-3) <= 2
+
+
 @each_method
 def test_part_that_is_not_supported_is_refused(method: Method, processing: Any) -> None:
     unsupported = [w for w in TRAINABLE if w not in method.classes()[0].supports]

@@ -106,6 +106,23 @@ def test_killed_and_resumed_is_the_same_as_uninterrupted(
 
 
 @each_method
+def test_adapters_are_resumed_and_merged_too(method: Method, run: Run, tmp_path: Path) -> None:
+    from unsee import checkpoints
+
+    run(method, "llava", tmp_path / "whole", lora_rank=2)
+    with pytest.MonkeyPatch.context() as patch:
+        cut(patch, method, 4, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            run(method, "llava", tmp_path / "out", lora_rank=2)
+    with pytest.MonkeyPatch.context() as patch:  # all steps made, and then nothing saved
+        patch.setattr(checkpoints, "save", lambda *args: (_ for _ in ()).throw(OSError(28, "full")))
+        with pytest.raises(OSError, match="full"):
+            run(method, "llava", tmp_path / "out", lora_rank=2)
+    assert run(method, "llava", tmp_path / "out", lora_rank=2)["steps"] == 6
+    assert tiny.same_weights(tmp_path / "out", tmp_path / "whole")
+
+
+@each_method
 def test_checkpoint_cut_off_while_it_was_written_is_not_used(
     method: Method, run: Run, whole: Any, tmp_path: Path
 ) -> None:

@@ -243,6 +243,8 @@ def test_retain_loss_starts_at_zero_and_sides_are_logged(processing: Any) -> Non
         ({"distance": "far"}, "distance='far' is not offered; choose relative, mse, cosine"),
         ({"mask": "all"}, "mask='all' is not offered; choose none, fisher"),
         ({"output_loss": "gd"}, "output_loss='gd' is not offered; choose none, ce, npo, kl"),
+        ({"lora_rank": -1}, "lora_rank must not be negative"),
+        ({"lora_rank": 4, "mask": "fisher"}, "a mask is of the weights, which lora_rank leaves"),
         ({"blocks": "first"}, "blocks='first': give numbers from 0"),
         ({"prune_ratio": 1.0}, "prune_ratio must be between 0 and 1"),
         (

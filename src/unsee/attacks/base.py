@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from unsee.adapters import add_adapters
 from unsee.anatomy import anatomy_of
 from unsee.anatomy.families import LANGUAGE, PROJECTOR, VISION
 from unsee.errors import UnseeError
@@ -52,18 +53,6 @@ class Budget:
                 raise UnseeError(f"{name} must be at least 1")
 
 
-def _adapt(model: Any, seed: int) -> None:
-    """Gives every linear layer a LoRA adapter (arXiv 2106.09685); nothing else is trained."""
-    from peft import LoraConfig, inject_adapter_in_model
-
-    linear = {n for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)}
-    head = {n for n in linear if model.get_submodule(n) is model.get_output_embeddings()}
-    config = LoraConfig(r=LORA_RANK, lora_alpha=2 * LORA_RANK, target_modules=sorted(linear - head))
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        inject_adapter_in_model(config, model)
-
-
 class Attack:
     """Base of the attacks.
 
@@ -87,7 +76,8 @@ class Attack:
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(anatomy.part_of(name) in parts)
         if budget.access == "lora":
-            _adapt(model, budget.seed)
+            names = [name for name, _ in model.named_parameters()]
+            add_adapters(model, names, LORA_RANK, budget.seed)
         self.trained = [p for p in model.parameters() if p.requires_grad]
 
     def collator(self, processing_class: Any) -> Any:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
+from unsee.adapters import add_adapters, merge_adapters
 from unsee.anatomy import anatomy_of
 from unsee.anatomy.families import LANGUAGE, PROJECTOR, VISION
 from unsee.checkpoints import ExactResume
@@ -46,6 +47,10 @@ class UnlearningConfig(TrainingArguments):
     trainable: str = field(
         default="vision+projector",
         metadata={"help": "parts that are trained", "choices": list(TRAINABLE)},
+    )
+    lora_rank: int = field(
+        default=0,
+        metadata={"help": "train adapters of this rank on linear layers, merged at the end; 0: no"},
     )
     forget_weight: float = field(
         default=1.0, metadata={"help": "weight of the forget side's loss (>= 0)"}
@@ -100,6 +105,8 @@ class UnlearningConfig(TrainingArguments):
         for name in counts:
             if getattr(self, name) < 1:
                 raise UnseeError(f"{name} must be at least 1")
+        if self.lora_rank < 0:
+            raise UnseeError("lora_rank must not be negative")
         if self.max_steps == 0 or self.max_steps < -1:
             raise UnseeError("max_steps must be at least 1 (or -1, for num_train_epochs)")
         if not 0 <= self.seed < 2**32:
@@ -144,6 +151,11 @@ class UnlearningTrainer(ExactResume, Trainer):
         text_dataset: questions in words (`image` None) that keep their answers, for methods that
             train W.
         kwargs: passed on to `transformers.Trainer` (callbacks, optimizers, …).
+
+    Attributes:
+        anatomy: the parts of the model.
+        trained: names of the parameters that are trained.
+        trained_parameters: number of weights that are trained.
 
     Raises:
         UnseeError: an empty set, an unknown family, a part that this method can't train, a
@@ -212,8 +224,6 @@ class UnlearningTrainer(ExactResume, Trainer):
         names = [name for name, _ in model.named_parameters()]
         candidates = [n for n in names if self.anatomy.part_of(n) in chosen and n not in unread]
         self.trained: list[str] = self.select(args, candidates)
-        for name, parameter in model.named_parameters():
-            parameter.requires_grad_(name in self.trained)
         if not self.trained:
             raise UnseeError(f"trainable={args.trainable!r} selects no parameter of this model")
         beside = {
@@ -224,11 +234,26 @@ class UnlearningTrainer(ExactResume, Trainer):
         }
         for _, parameter in self.anatomy.parameters(*beside):
             parameter.data = parameter.data.float()
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(name in self.trained)
+        if args.lora_rank:
+            add_adapters(model, self.trained, args.lora_rank, args.seed)
+            self.anatomy = anatomy_of(model)
+            self.trained = [n for n, p in model.named_parameters() if p.requires_grad]
+        self.trained_parameters = sum(model.get_parameter(name).numel() for name in self.trained)
 
-    @property
-    def trained_parameters(self) -> int:
-        """Number of weights that are trained."""
-        return sum(self.anatomy.model.get_parameter(name).numel() for name in self.trained)
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """As `Trainer.train`; adapters are merged at the end."""
+        output = super().train(*args, **kwargs)
+        self.finish()
+        return output
+
+    def finish(self) -> None:
+        """Makes the model a plain `transformers` model again: adapters become part of its weights.
+        `train` does it; it is for who takes weights from a checkpoint without training on."""
+        if self.args.lora_rank:
+            merge_adapters(self.anatomy.model)
+            self.anatomy = anatomy_of(self.anatomy.model)
 
     def forget_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
         """Loss of a batch to forget, a scalar to be minimised."""

@@ -229,6 +229,7 @@ def _restored(trainer: Any, last: Path | None) -> bool:
     if state.global_step < state.max_steps:
         return False
     trainer._load_from_checkpoint(str(last))
+    trainer.finish()
     trainer.state = state
     return True
 

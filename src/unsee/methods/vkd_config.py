@@ -143,6 +143,8 @@ class VKDConfig(UnlearningConfig):
             )
         if self.forget_target == "pruned" and self.prune_side == "student":
             raise UnseeError("forget_target=pruned needs prune_side=teacher or both")
+        if self.lora_rank and self.mask != "none":
+            raise UnseeError("a mask is of the weights, which lora_rank leaves alone: choose one")
         self.feature_names  # noqa: B018  refuses bad blocks early
 
     @property

@@ -71,6 +71,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "trained: projector": {"trainable": "projector"},
     "trained: last block and projector": {"vision_blocks": 1},
     "trained: last two blocks and projector": {"vision_blocks": 2},
+    "trained: adapters of rank 8": {"lora_rank": 8, "learning_rate": 1e-3},
     "schedule: alternating": {"schedule": "alternating"},
     "schedule: forget every 2nd": {"forget_every": 2},
     "retain weight 1": {"retain_weight": 1.0},
