@@ -73,6 +73,17 @@ def examples(people: int, each: int, first: int = 0) -> list[dict[str, Any]]:
     ]
 
 
+JOB = "What is this person's job?"
+
+
+def asked(examples: list[dict[str, Any]], *answers: str) -> list[dict[str, Any]]:
+    """The examples with the question `JOB`, answered in turn."""
+    return [
+        {**example, "question": JOB, "answer": answers[i % len(answers)]}
+        for i, example in enumerate(examples)
+    ]
+
+
 def write_folder(folder: Path, people: int, each: int, first: int = 0) -> Path:
     """The same pictures as `examples`, as PNG files in a folder a person."""
     from PIL import Image

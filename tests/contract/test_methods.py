@@ -16,6 +16,7 @@ from unsee.methods.registry import Method, list_methods
 
 METHODS = [pytest.param(method, id=method.name) for method in list_methods()]
 FAMILIES = list(tiny.FAMILIES)
+JOBS = ("baker", "pilot", "nurse", "lawyer")
 TRAINED_BY = [
     pytest.param(m, what, id=f"{m.name}-{what}")
     for m in list_methods()
@@ -34,17 +35,8 @@ def trainer_of(method: Method, model: Any, processing: Any, **options: Any) -> A
     trainer_class, config_class = method.classes()
     chosen = {"max_steps": 3, "per_device_train_batch_size": 4, "learning_rate": 1e-3}
     chosen |= {"output_dir": "work", "save_strategy": "no", "warmup_steps": 0, **options}
-    forget, retain = asked(tiny.examples(2, 2)), asked(tiny.examples(2, 2, first=10))
+    forget, retain = (tiny.asked(tiny.examples(2, 2, first), *JOBS) for first in (0, 10))
     return trainer_class(model, config_class(**chosen), forget, retain, processing)
-
-
-def asked(examples: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The examples with a question about each, for methods that run the language model."""
-    jobs = ("baker", "pilot", "nurse", "lawyer")
-    return [
-        {**e, "question": "What is this person's job?", "answer": jobs[e["person"] % 4]}
-        for e in examples
-    ]
 
 
 def snapshot(model: Any) -> dict[str, torch.Tensor]:
@@ -204,7 +196,8 @@ def test_selector_that_matches_nothing_is_refused(
 @pytest.mark.parametrize("side", ["forget", "retain"])
 def test_empty_set_is_refused(method: Method, side: str, processing: Any) -> None:
     trainer_class, config_class = method.classes()
-    sets = {"forget": asked(tiny.examples(1, 1)), "retain": asked(tiny.examples(1, 1)), side: []}
+    some = tiny.asked(tiny.examples(1, 1), *JOBS)
+    sets = {"forget": some, "retain": some, side: []}
     model = build("llava", processing)
     with pytest.raises(UnseeError, match=f"the {side} set is empty"):
         args = config_class(output_dir="work")

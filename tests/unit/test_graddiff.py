@@ -11,17 +11,15 @@ import tiny
 from unsee.methods.graddiff import GradDiffConfig, GradDiffTrainer
 
 
-def asked(people: int, each: int, answer: str, first: int = 0) -> list[dict[str, Any]]:
-    extra = {"question": "What is this person's job?", "answer": answer}
-    return [{**example, **extra} for example in tiny.examples(people, each, first)]
-
-
 @pytest.mark.parametrize("retain_weight", [0.0, 1.0, 2.5])
 def test_loss_is_the_difference_of_cross_entropies(retain_weight: float, processing: Any) -> None:
     """Against the model's own loss; without the retain side it is gradient ascent."""
     model = tiny.llava(processing, seed=3)
     args = GradDiffConfig(output_dir="work", retain_weight=retain_weight)
-    sides = asked(2, 2, "baker"), asked(2, 2, "nurse", first=10)
+    sides = (
+        tiny.asked(tiny.examples(2, 2), "baker"),
+        tiny.asked(tiny.examples(2, 2, first=10), "nurse"),
+    )
     trainer = GradDiffTrainer(model, args, *sides, processing)
     batch = trainer.data_collator([trainer.train_dataset[i] for i in range(4)])
     with torch.no_grad():

@@ -16,13 +16,10 @@ from unsee.methods import outputs
 from unsee.methods.vkd import VKDTrainer
 from unsee.methods.vkd_config import VKDConfig
 
-
-def asked(people: int, each: int, answer: str, first: int = 0) -> list[dict[str, Any]]:
-    extra = {"question": "What is this person's job?", "answer": answer}
-    return [{**example, **extra} for example in tiny.examples(people, each, first)]
-
-
-FORGET, RETAIN = asked(2, 2, "baker"), asked(2, 2, "nurse", first=10)
+FORGET, RETAIN = (
+    tiny.asked(tiny.examples(2, 2), "baker"),
+    tiny.asked(tiny.examples(2, 2, first=10), "nurse"),
+)
 
 
 def some_logits() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

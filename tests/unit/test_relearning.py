@@ -20,10 +20,7 @@ from unsee.errors import UnseeError
 from unsee.studies.relearning import ATTACKED, AttackerExamples
 
 JOBS = ("baker", "pilot")
-EXAMPLES = [
-    {**e, "question": "What is this person's job?", "answer": JOBS[e["person"]]}
-    for e in tiny.examples(2, 2)
-]
+EXAMPLES = tiny.asked(tiny.examples(1, 2), JOBS[0]) + tiny.asked(tiny.examples(1, 2, 1), JOBS[1])
 
 
 @pytest.mark.parametrize(("access", "parts"), [("vision", {"vision", "projector"}), ("all", None)])

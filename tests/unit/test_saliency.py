@@ -11,6 +11,7 @@ from torch.func import functional_call, grad, vmap
 from torch.nn.functional import cross_entropy
 
 import tiny
+from unsee.data.collate import QuestionCollator
 from unsee.errors import UnseeError
 from unsee.methods import saliency
 from unsee.methods.vkd import VKDTrainer
@@ -98,10 +99,8 @@ def test_mask_of_no_examples_is_refused() -> None:
 def trainer_of(processing: Any, **options: Any) -> VKDTrainer:
     chosen = {"output_dir": "work", "save_strategy": "no", "max_steps": 6, "warmup_steps": 0}
     chosen |= {"per_device_train_batch_size": 3, "learning_rate": 1e-3, "weight_decay": 0.1}
-    forget, retain = tiny.examples(2, 3), tiny.examples(4, 2, first=10)
-    for side in (forget, retain):
-        for example in side:
-            example |= {"question": "Who is this?", "answer": "baker"}
+    forget = tiny.asked(tiny.examples(2, 3), "baker")
+    retain = tiny.asked(tiny.examples(4, 2, first=10), "baker")
     args = VKDConfig(**{**chosen, **options})
     return VKDTrainer(tiny.llava(processing, seed=3), args, forget, retain, processing)
 
@@ -158,11 +157,29 @@ def test_paired_update_outside_the_mask_is_that_of_the_retain_side_alone(process
         torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_fisher_of_answers_is_that_of_the_whole_model(processing: Any) -> None:
+def test_fisher_mask_of_answers_is_the_ratio_of_per_example_gradients(processing: Any) -> None:
+    """The whole multimodal model, its language model included, against `torch.func`."""
     trainer = trainer_of(
         processing, mask="fisher", fisher_of="ce", output_loss="ce", mask_threshold=0.5
     )
-    assert trainer.forget_mask is not None and set(trainer.forget_mask) == set(trainer.trained)
+    model = trainer.model
+    fixed = {n: p.detach() for n, p in model.named_parameters() if n not in trainer.trained}
+    collate, fishers = QuestionCollator(processing), []
+
+    def loss(weights: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        inputs = {key: value for key, value in batch.items() if key != "labels"}
+        logits = functional_call(model, {**fixed, **weights}, kwargs=inputs).logits
+        return cross_entropy(logits[0, :-1], batch["labels"][0, 1:])  # -100 is left out
+
+    for side in (trainer.train_dataset.forget, trainer.train_dataset.retain):
+        each = [grad(loss)(trained(trainer), collate([side[i]])) for i in range(len(side))]
+        fishers.append({n: sum(g[n].square() for g in each) / len(each) for n in trainer.trained})
+    for name, mask in trainer.forget_mask.items():
+        ratio = fishers[0][name] / (fishers[1][name] + saliency.EPSILON)
+        # on the threshold itself, and on gradients that are 0 but for rounding, chance decides
+        clear = ((ratio / 0.5).log().abs() > 1e-2) & (fishers[1][name] > 1e-13)
+        assert torch.equal(mask[clear], ratio[clear] >= 0.5), name
+        assert clear.float().mean() > 0.9 or "k_proj.bias" in name
 
 
 def test_fisher_of_answers_without_the_language_model_is_refused() -> None:

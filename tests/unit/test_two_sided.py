@@ -12,18 +12,8 @@ import tiny
 from unsee.errors import UnseeError
 from unsee.methods.two_sided import OtherAnswers, TwoSidedConfig, TwoSidedTrainer
 
-QUESTION = "What is this person's job?"
-
-
-def asked(people: int, answers: list[str], first: int = 0) -> list[dict[str, Any]]:
-    examples = tiny.examples(people, len(answers), first)
-    return [
-        {**e, "question": QUESTION, "answer": answers[i % len(answers)]}
-        for i, e in enumerate(examples)
-    ]
-
-
-FORGET, RETAIN = asked(2, ["baker", "pilot"]), asked(2, ["nurse", "lawyer"], first=10)
+FORGET = tiny.asked(tiny.examples(2, 2), "baker", "pilot")
+RETAIN = tiny.asked(tiny.examples(2, 2, first=10), "nurse", "lawyer")
 WORDS = [{"image": None, "question": "Where does Ada Belberg live?", "answer": "Oslo"}]
 
 

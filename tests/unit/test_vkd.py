@@ -301,6 +301,15 @@ def test_chosen_blocks_are_distilled(processing: Any) -> None:
         seen = trainer.anatomy.seeing(batch).pick(trainer.names)
     assert torch.equal(seen["block-0"], hidden[1])
     trainer.train()
+    with torch.no_grad():
+        trainer.compute_loss(
+            trainer.model, {"forget": batch, "retain": batch, "forget_index": torch.arange(6)}
+        )
+        ours, theirs = (
+            s(batch).pick(trainer.names) for s in (trainer.anatomy.seeing, trainer.teacher)
+        )
+        apart = [float(trainer.distance(ours[name], theirs[name])) for name in trainer.names]
+    assert apart[0] > 0 and trainer.parts["retain"][-1] == pytest.approx(sum(apart) / 2, rel=1e-4)
 
 
 def test_block_behind_the_layer_that_is_read_is_refused(processing: Any) -> None:

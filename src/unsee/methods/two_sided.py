@@ -22,6 +22,7 @@ from unsee.anatomy.families import LANGUAGE
 from unsee.data.collate import QuestionCollator
 from unsee.errors import UnseeError
 from unsee.methods import outputs
+from unsee.methods.base import UnlearningTrainer
 from unsee.methods.registry import Method, register
 from unsee.methods.vkd import VKDTrainer
 from unsee.methods.vkd_config import VKDConfig
@@ -135,6 +136,11 @@ class TwoSidedTrainer(VKDTrainer):
         finally:
             for parameter in trained.values():
                 parameter.requires_grad_(True)
+
+    def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+        """While W learns, no teacher is needed."""
+        owner = UnlearningTrainer if self.speaks else VKDTrainer
+        return owner.compute_loss(self, *args, **kwargs)
 
     def forget_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
         return self._answers(model, batch) if self.speaks else super().forget_loss(model, batch)
