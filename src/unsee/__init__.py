@@ -23,7 +23,8 @@ from unsee.errors import UnseeError
 
 if TYPE_CHECKING:
     from unsee.anatomy import anatomy_of
-    from unsee.methods.base import UnlearningConfig, UnlearningTrainer
+    from unsee.methods.base import UnlearningTrainer
+    from unsee.methods.config import UnlearningConfig
     from unsee.methods.vkd import VKDTrainer
     from unsee.methods.vkd_config import VKDConfig
 
@@ -39,7 +40,7 @@ __all__ = [
 ]
 
 _HOME = {
-    "UnlearningConfig": "unsee.methods.base",
+    "UnlearningConfig": "unsee.methods.config",
     "UnlearningTrainer": "unsee.methods.base",
     "VKDConfig": "unsee.methods.vkd",
     "VKDTrainer": "unsee.methods.vkd",

@@ -11,7 +11,7 @@ import torch
 
 import tiny
 from unsee.errors import UnseeError
-from unsee.methods.base import TRAINABLE
+from unsee.methods.config import TRAINABLE
 from unsee.methods.registry import Method, list_methods
 
 METHODS = [pytest.param(method, id=method.name) for method in list_methods()]

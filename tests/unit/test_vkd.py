@@ -341,3 +341,23 @@ def test_schedules(processing: Any) -> None:
         lines = [x for x in trainer.state.log_history if "loss" in x]
         logged = [tuple(s for s in both if f"{s}_loss" in line) for line in lines]
         assert logged == expected
+
+
+def test_pictures_most_like_those_to_forget_come_more_often(processing: Any) -> None:
+    """Copies of the forget pictures, hidden among the retained, are found."""
+    retain = [*tiny.examples(4, 3, first=10)]
+    retain[5] = {**retain[5], "image": tiny.picture(0)}
+    retain[9] = {**retain[9], "image": tiny.picture(1000)}
+    args = VKDConfig(output_dir="work", hard_share=0.5, hard_pictures=1)
+    forget = tiny.examples(2, 1)
+    trainer = VKDTrainer(tiny.llava(processing, seed=3), args, forget, retain, processing)
+    order = list(trainer.train_dataset.order)
+    assert order[:12] == list(range(12)) and len(order) == len(trainer.train_dataset) == 24
+    assert {5, 9} == set(order[12:]) and order[12:].count(5) == 6
+    assert trainer.train_dataset[12]["retain"] is retain[order[12]]
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0])
+def test_share_of_hard_pictures_is_checked(share: float) -> None:
+    with pytest.raises(UnseeError, match="hard_share must be at least 0 and below 1"):
+        VKDConfig(output_dir="work", hard_share=share)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from unsee.data.augment import varied
 from unsee.errors import UnseeError
 
 
@@ -114,17 +115,37 @@ class PairedDataset:
     """One forget and one retain example an item: the same number of each in every step.
 
     An epoch passes once over the larger set, the smaller one repeating evenly.
+
+    Args:
+        forget: examples to forget.
+        retain: examples to retain.
+        vary: seed of variants of the pictures, another one whenever an example comes again within
+            an epoch, see `unsee.data.augment`; None: pictures as they are.
+
+    Attributes:
+        order: indices of the retain set in the order of an epoch, some more often than others.
     """
 
-    def __init__(self, forget: Any, retain: Any) -> None:
-        self.forget, self.retain = forget, retain
+    def __init__(self, forget: Any, retain: Any, vary: int | None = None) -> None:
+        self.forget, self.retain, self.vary = forget, retain, vary
+        self.order: Sequence[int] = range(len(retain))
 
     def __len__(self) -> int:
-        return max(len(self.forget), len(self.retain))
+        return max(len(self.forget), len(self.order))
+
+    def _varied(self, example: Mapping[str, Any], index: int, side: int) -> Mapping[str, Any]:
+        if self.vary is None or example.get("image") is None:
+            return example
+        seed = (self.vary, side, index)
+        # who is asked about left and right must not be mirrored
+        image = varied(example["image"], seed, mirror="question" not in example)
+        return {**example, "image": image}
 
     def __getitem__(self, index: int) -> dict[str, Any]:
+        forget = index % len(self.forget)
+        retain = self.order[index % len(self.order)]
         return {
-            "forget": self.forget[index % len(self.forget)],
-            "retain": self.retain[index % len(self.retain)],
-            "forget_index": index % len(self.forget),
+            "forget": self._varied(self.forget[forget], index, 0),
+            "retain": self._varied(self.retain[retain], index, 1),
+            "forget_index": forget,
         }

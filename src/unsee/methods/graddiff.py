@@ -15,7 +15,8 @@ import torch
 
 from unsee.data.collate import QuestionCollator
 from unsee.methods import outputs
-from unsee.methods.base import UnlearningConfig, UnlearningTrainer
+from unsee.methods.base import UnlearningTrainer
+from unsee.methods.config import UnlearningConfig
 from unsee.methods.registry import Method, register
 
 

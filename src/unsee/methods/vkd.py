@@ -49,6 +49,8 @@ class VKDTrainer(UnlearningTrainer):
         self.teacher = self.forget_teacher = self.anatomy.seeing.frozen_copy()
         self._check_blocks()
         self.target = self._build_target()
+        if args.hard_share:
+            self.train_dataset.order = self._harder()
         if args.prune_side != "teacher":
             self._prune(self.anatomy.seeing)
         if args.mask != "none":
@@ -132,17 +134,39 @@ class VKDTrainer(UnlearningTrainer):
             return vkd_targets.mean_retain(everyone)
         if args.forget_target == "random-direction":
             return vkd_targets.random_direction(everyone, args.seed)
-        groups: dict[Any, list[int]] = {}
-        for index in range(len(pairs.forget)):
-            groups.setdefault(pairs.forget[index].get("person"), []).append(index)
         means = []
-        for number, members in enumerate(groups.values()):
+        for number, members in enumerate(self._groups()):
             self._group_of[members] = number
             of_person = [pairs.forget[i] for i in members]
             batches = self._batches(of_person, len(of_person))
             means.append(vkd_targets.mean_features(self._teach, batches))
         forgotten = {name: torch.cat([m[name] for m in means]) for name in self.names}
         return vkd_targets.anonymous(forgotten, everyone, args.target_strength)
+
+    def _groups(self) -> list[list[int]]:
+        """Indices of the pictures of each person to forget; one group where nobody is named."""
+        groups: dict[Any, list[int]] = {}
+        forget = self.train_dataset.forget
+        for index in range(len(forget)):
+            groups.setdefault(forget[index].get("person"), []).append(index)
+        return list(groups.values())
+
+    def _harder(self) -> list[int]:
+        """Indices of the retain set with the pictures most like those to forget so often that they
+        make up `hard_share`."""
+        pairs = self.train_dataset
+
+        def means(side: Any) -> torch.Tensor:
+            seen = [self._teach(batch)[self.names[-1]] for batch in self._batches(side, len(side))]
+            return torch.cat([tokens.float().mean(1) for tokens in seen])
+
+        forget, retain = means(pairs.forget), means(pairs.retain)
+        people = torch.stack([forget[members].mean(0) for members in self._groups()])
+        near = vkd_targets.nearest(people, retain, self.args.hard_pictures)
+        hard = sorted(set(near.flatten().tolist()))
+        share = self.args.hard_share
+        more = round(share / (1 - share) * len(pairs.retain))
+        return [*range(len(pairs.retain)), *(hard[i % len(hard)] for i in range(more))]
 
     def _build_mask(self) -> dict[str, torch.Tensor]:
         args, pairs = self.args, self.train_dataset

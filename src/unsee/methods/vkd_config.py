@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from unsee.errors import UnseeError
-from unsee.methods.base import UnlearningConfig
+from unsee.methods.config import UnlearningConfig
 from unsee.methods.distances import DISTANCES
 from unsee.methods.pruning import SCORES
 from unsee.methods.saliency import MASKS
@@ -94,6 +94,13 @@ class VKDConfig(UnlearningConfig):
         default=0,
         metadata={"help": "train only the last so many blocks of V that are read; 0: all"},
     )
+    hard_share: float = field(
+        default=0.0,
+        metadata={"help": "share of the retain pictures that are most like those to forget"},
+    )
+    hard_pictures: int = field(
+        default=50, metadata={"help": "retain pictures beside each person that count as most like"}
+    )
     statistics_pictures: int = field(
         default=512, metadata={"help": "retain pictures that means and use of units are taken over"}
     )
@@ -128,7 +135,9 @@ class VKDConfig(UnlearningConfig):
             value = getattr(self, name)
             if value not in offered:
                 raise UnseeError(f"{name}={value!r} is not offered; choose {', '.join(offered)}")
-        for name in ("neighbours", "statistics_pictures", "fisher_pictures"):
+        if not 0 <= self.hard_share < 1:
+            raise UnseeError("hard_share must be at least 0 and below 1")
+        for name in ("neighbours", "hard_pictures", "statistics_pictures", "fisher_pictures"):
             if getattr(self, name) < 1:
                 raise UnseeError(f"{name} must be at least 1")
         for name in ("repel_margin", "npo_beta", "mask_threshold"):

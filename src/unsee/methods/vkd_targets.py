@@ -33,6 +33,22 @@ def mean_features(teacher: Teacher, batches: Iterable[Mapping[str, Any]]) -> Fea
     return {name: total / count for name, total in sums.items()}
 
 
+def nearest(features: torch.Tensor, pool: torch.Tensor, k: int) -> torch.Tensor:
+    """Indices of the k pictures of a pool that are nearest by cosine, about the pool's mean.
+
+    Args:
+        features: [n, D], fp32.
+        pool: [m, D], fp32.
+        k: how many; fewer if there are fewer.
+
+    Returns:
+        [n, k], the nearest first.
+    """
+    centre = pool.mean(0)
+    keys = [torch.nn.functional.normalize(x - centre, dim=-1) for x in (features, pool)]
+    return (keys[0] @ keys[1].T).topk(min(k, len(pool)), dim=-1).indices
+
+
 def anonymous(forgotten: Features, everyone: Features, strength: float) -> Target:
     """The picture as it was, with what sets its person apart taken off.
 
@@ -72,13 +88,8 @@ def k_same(
         pool = {name: torch.cat([s[name] for s in seen]) for name in seen[0]}
         last = list(pool)[-1]
         mine = torch.cat([teacher(batch)[last] for batch in forget])
-        centre = pool[last].float().mean((0, 1))
-        keys = [
-            torch.nn.functional.normalize(tokens.float().mean(1) - centre, dim=-1)
-            for tokens in (mine, pool[last])
-        ]
-        nearest = (keys[0] @ keys[1].T).topk(min(k, len(keys[1])), dim=-1).indices  # [n, k]
-        means = {name: tokens[nearest].mean(1) for name, tokens in pool.items()}  # [n, T, D]
+        near = nearest(mine.float().mean(1), pool[last].float().mean(1), k)  # [n, k]
+        means = {name: tokens[near].mean(1) for name, tokens in pool.items()}  # [n, T, D]
 
     def target(seen: Features, beside: Features, who: torch.Tensor) -> Features:
         return {name: mean[who.to(mean.device)] for name, mean in means.items()}

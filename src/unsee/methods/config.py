@@ -1,0 +1,105 @@
+"""The options that all unlearning methods share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from transformers import TrainingArguments
+
+from unsee.anatomy.families import LANGUAGE, PROJECTOR, VISION
+from unsee.errors import UnseeError
+
+TRAINABLE = {
+    "vision": (VISION,),
+    "projector": (PROJECTOR,),
+    "vision+projector": (VISION, PROJECTOR),
+    "language": (LANGUAGE,),
+    "all": (VISION, PROJECTOR, LANGUAGE),
+}
+
+SCHEDULES = ("paired", "alternating")
+SIDES = ("forget", "retain")
+
+
+@dataclass
+class UnlearningConfig(TrainingArguments):
+    """Options shared by all methods, on top of `transformers.TrainingArguments`.
+
+    `per_device_train_batch_size` counts pictures of each side: a step sees as many pictures to
+    forget as to retain.
+    """
+
+    trainable: str = field(
+        default="vision+projector",
+        metadata={"help": "parts that are trained", "choices": list(TRAINABLE)},
+    )
+    augment: bool = field(
+        default=False, metadata={"help": "vary pictures a little: place, size, light, mirrored"}
+    )
+    lora_rank: int = field(
+        default=0,
+        metadata={"help": "train adapters of this rank on linear layers, merged at the end; 0: no"},
+    )
+    forget_weight: float = field(
+        default=1.0, metadata={"help": "weight of the forget side's loss (>= 0)"}
+    )
+    retain_weight: float = field(
+        default=1.0, metadata={"help": "weight of the retain side's loss (>= 0)"}
+    )
+    schedule: str = field(
+        default="paired",
+        metadata={
+            "help": "both sides in one update, or an update of each in turn",
+            "choices": list(SCHEDULES),
+        },
+    )
+    forget_every: int = field(
+        default=1, metadata={"help": "retain steps for one that also, or only, forgets"}
+    )
+    stop_at_strangers: bool = field(
+        default=False,
+        metadata={"help": "stop once the people are like the strangers that were given; runs W"},
+    )
+    stranger_steps: int = field(
+        default=50, metadata={"help": "steps between two looks for stop_at_strangers"}
+    )
+    save_steps: float = field(
+        default=100, metadata={"help": "steps between the checkpoints that a rerun goes on from"}
+    )
+    save_total_limit: int | None = field(
+        default=1, metadata={"help": "checkpoints that are kept while a run is unfinished"}
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.trainable not in TRAINABLE:
+            raise UnseeError(
+                f"trainable={self.trainable!r} is not offered; choose {', '.join(TRAINABLE)}"
+            )
+        if self.schedule not in SCHEDULES:
+            raise UnseeError(
+                f"schedule={self.schedule!r} is not offered; choose {', '.join(SCHEDULES)}"
+            )
+        for name in ("forget_weight", "retain_weight"):
+            if not getattr(self, name) >= 0:
+                raise UnseeError(f"{name} must not be negative")
+        for name in ("learning_rate", "save_steps"):
+            if not getattr(self, name) > 0:
+                raise UnseeError(f"{name} must be above 0")
+        counts = (
+            *("per_device_train_batch_size", "gradient_accumulation_steps"),
+            *("forget_every", "stranger_steps"),
+        )
+        for name in counts:
+            if getattr(self, name) < 1:
+                raise UnseeError(f"{name} must be at least 1")
+        if self.lora_rank < 0:
+            raise UnseeError("lora_rank must not be negative")
+        if self.max_steps == 0 or self.max_steps < -1:
+            raise UnseeError("max_steps must be at least 1 (or -1, for num_train_epochs)")
+        if not 0 <= self.seed < 2**32:
+            raise UnseeError("seed must be between 0 and 4294967295")
+        if not torch.cuda.is_available():
+            self.dataloader_pin_memory = False  # it would only warn
+        self.remove_unused_columns = False  # the pairs are ours, not columns of a model
