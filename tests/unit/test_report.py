@@ -444,6 +444,16 @@ def test_intervals_are_drawn_and_read(tmp_path: Path) -> None:
     assert "Two golds that differ in nothing but the random seed are 2.1 points apart." in text
 
 
+@pytest.mark.parametrize(("auc", "mark"), [(0.55, GOOD), (0.7, POOR), (0.95, BAD)])
+def test_without_gold_strangers_are_the_headline(auc: float, mark: str) -> None:
+    vanilla, vkd, gold = three(stranger_auc_before=1.0, stranger_auc=auc)
+    fact = headline(cast([vanilla, vkd]), 1).facts[1]
+    assert (fact.mark, fact.label, fact.value) == (mark, "Told from strangers", f"1.00 → {auc:.2f}")
+    assert "Told from strangers" not in [
+        f.label for f in headline(cast([vanilla, vkd, gold]), 1).facts
+    ]
+
+
 def test_every_person_has_a_line(tmp_path: Path) -> None:
     text = page(tmp_path, three()).replace("\u00a0", " ")
     titles = re.findall(r"<g><title>([^<]*)</title>", text)

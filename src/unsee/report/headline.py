@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from unsee.evaluation.strangers import KNOWN_FROM
 from unsee.report.runs import Cast, Run, is_broken
 from unsee.report.words import people, percent
 
@@ -76,7 +77,8 @@ def headline(cast: Cast, count: int) -> Headline:
         count: number of forgotten people.
     """
     after = cast.after[0]
-    facts = (_forget(cast, after), *_kept(cast, after), _text(cast.before, after))
+    facts = (_forget(cast, after), *_familiar(cast, after), *_kept(cast, after))
+    facts = (*facts, _text(cast.before, after))
     return Headline(_title(cast, after, count), facts, _answers(cast, after))
 
 
@@ -129,6 +131,16 @@ def _forget(cast: Cast, after: Run) -> Fact:
     marks = {FORGOTTEN: GOOD, LESS: POOR, STILL: BAD, NEVER: POOR, None: UNKNOWN}
     note = "" if gold is None else f"a model that never saw them (gold): {percent(gold)}"
     return Fact(marks[reached], "Forgotten people", _change(before, now), note)
+
+
+def _familiar(cast: Cast, after: Run) -> list[Fact]:
+    """The stranger criterion, where there is no gold to compare with."""
+    before, now = after.number("stranger_auc_before"), after.number("stranger_auc")
+    if cast.gold is not None or before is None or now is None:
+        return []
+    mark = GOOD if now < KNOWN_FROM else POOR if now < (before + KNOWN_FROM) / 2 else BAD
+    note = "area under the ROC curve; 0.50: like strangers"
+    return [Fact(mark, "Told from strangers", f"{before:.2f} → {now:.2f}", note)]
 
 
 def _kept(cast: Cast, after: Run) -> list[Fact]:
