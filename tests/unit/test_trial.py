@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from unsee.studies.ledger import Ledger
 from unsee.studies.trial import spread
 
 
@@ -11,3 +14,9 @@ def test_spread_is_even_and_never_more_than_there_is() -> None:
     assert (
         spread(items, 10) is items and spread(items, None) is items and spread(items, 99) is items
     )
+
+
+def test_rows_are_kept_as_a_resumed_study_reads_them(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "l.json", {}, ("name",))
+    ledger.add({"name": "a", "by_person": {2: [1, 2], 10: [0, 2]}})
+    assert ledger.rows == Ledger(tmp_path / "l.json", {}, ("name",)).rows

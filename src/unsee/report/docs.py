@@ -3,6 +3,7 @@
     python -m unsee.report.docs collect runs/demo docs/results/demo.json
     python -m unsee.report.docs fill README.md
     python -m unsee.report.docs draw docs/results/relearning.json vision docs/images/relearning.svg
+    python -m unsee.report.docs draw docs/results/ablation.json retain docs/images/pareto.svg
     python -m unsee.report.docs draw docs/results/probe.json new/forget docs/images/probe.svg
 
 A page holds blocks that `fill` rewrites from the file that they name:
@@ -14,7 +15,8 @@ A page holds blocks that `fill` rewrites from the file that they name:
 Kinds of block: `demo` (the table of a demo), `shipped` (what the shipped models know), `recipes`
 (what recipes of the small LLaVA reached), `ablation` (which ingredients of VKD earn their place),
 `costs` (seconds, memory and trained parameters of methods, side by side), `relearning` (how fast
-forgotten people come back under attack), `retain` (how many pictures to retain are needed).
+forgotten people come back under attack), `retain` (how many pictures to retain are needed), `final`
+(test numbers of methods over seeds).
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from typing import Any
 
 from unsee.evaluation.runs import write_text
 from unsee.report.lines import line_chart
+from unsee.report.pareto import pareto_svg
 from unsee.report.relearning import relearning_svg, relearning_table
 from unsee.report.runs import Run, read_run
 from unsee.report.table import markdown
@@ -134,6 +137,28 @@ def costs_table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def final_table(result: dict[str, Any]) -> str:
+    """Markdown table of the test numbers, over seeds."""
+    from unsee.studies.final import summary
+
+    head = ["model", "seeds", "gap to gold (points)", "forget", "retain", "look-alikes", "visible"]
+    head += ["abstain (forget)", "text", "text drift (KL)", "seconds"]
+    lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
+    for line in summary(result["rows"]):
+        gap = line.get("gap")
+        cells = [line["model"], str(line["seeds"])]
+        cells.append(f"{gap[0]:.1f} [{gap[1]:.1f}, {gap[2]:.1f}]" if gap else MISSING)
+        for group in ("forget", "retain", "lookalike", "visible"):
+            cells.append(percent_cell(line[f"{group}/vqa_accuracy"]))
+        cells += [percent_cell(line["forget/abstain_rate"])]
+        cells += [percent_cell(line["forget/text_accuracy"])]
+        drift, seconds = line["text_kl"], line["seconds"]
+        cells.append(MISSING if drift is None else f"{drift:.4f}")
+        cells.append(MISSING if seconds is None else f"{seconds:.0f}")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def retain_table(result: dict[str, Any]) -> str:
     """Markdown table of how many pictures to retain are needed."""
     groups = {"forget": "forget", "retain": "retain", "lookalike": "look-alikes"}
@@ -159,6 +184,16 @@ def probe_svg(result: dict[str, Any], what: str) -> str:
     )
 
 
+def drawn(result: dict[str, Any], what: str) -> str:
+    """The figure of a study."""
+    study = result["about"].get("study")
+    if study == "probe":
+        return probe_svg(result, what)
+    if study == "ablation of VKD":
+        return pareto_svg(result["rows"], what)
+    return relearning_svg(result, what)
+
+
 KINDS: dict[str, Callable[[Any], str]] = {
     "demo": demo_table,
     "shipped": shipped_table,
@@ -167,6 +202,7 @@ KINDS: dict[str, Callable[[Any], str]] = {
     "costs": costs_table,
     "relearning": relearning_table,
     "retain": retain_table,
+    "final": final_table,
 }
 
 
@@ -190,8 +226,7 @@ def main(words: Sequence[str]) -> int:
             write_text(page, filled(page.read_text(encoding="utf-8"), Path.cwd()))
     elif len(words) == 4 and words[0] == "draw":
         result = json.loads(Path(words[1]).read_text(encoding="utf-8"))
-        draw = probe_svg if result["about"].get("study") == "probe" else relearning_svg
-        write_text(Path(words[3]), draw(result, words[2]))
+        write_text(Path(words[3]), drawn(result, words[2]))
     else:
         print(__doc__, file=sys.stderr)
         return 2

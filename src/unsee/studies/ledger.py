@@ -41,7 +41,7 @@ class Ledger:
 
     def add(self, row: dict[str, Any]) -> None:
         """Adds a row and writes the file whole, beside itself and then in place."""
-        self.rows.append(row)
+        self.rows.append(json.loads(json.dumps(row)))  # as a resumed study will read it
         self.path.parent.mkdir(parents=True, exist_ok=True)
         lines = ",\n".join("  " + json.dumps(row) for row in self.rows)
         about = json.dumps(self.about, indent=1)

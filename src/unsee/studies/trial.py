@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unsee.data.faces import splits
@@ -100,6 +102,7 @@ def attempt(
     pictures: str,
     retained: int = RETAINED,
     at_most: int | None = None,
+    keep: Path | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Unlearns with a method and scores the model, in memory.
 
@@ -112,17 +115,23 @@ def attempt(
         pictures: `validation` wherever something is chosen by the outcome.
         retained: pictures of each retained person.
         at_most: pictures of all retained people together, spread evenly; None: no limit.
+        keep: folder for the checkpoint, stored as the original is; what is scored is the checkpoint
+            then, reloaded.
 
     Returns:
         (metrics with `seconds`, `peak_memory_mb`, `trained_parameters`, `by_person`, and `text_kl`
         where W is trained; judged rows).
     """
-    from unsee.checkpoints import load
+    from unsee.checkpoints import load, save, stored_dtypes
     from unsee.methods.registry import get_method
 
     model, cost, trainer, processor = train(
         source, method, options, faces, split, retained, at_most
     )
+    if keep is not None:
+        shutil.rmtree(keep, ignore_errors=True)
+        save(model, processor, keep, stored_dtypes(source))
+        model, processor = load(str(keep))
     scores, rows = evaluate_faces(model, processor, faces, split, pictures, progress=False)
     found = {
         **scores,

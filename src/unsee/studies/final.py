@@ -1,0 +1,109 @@
+"""The test numbers of methods, made once the choices are made: test people, several seeds.
+
+    python -m unsee.studies.final MODELS docs/results/final.json 0,1,2 [KEEP]
+
+`MODELS` is a folder of `unsee faces train` with `vanilla`, `gold-test` and, for the floor,
+`gold-test@1` of each seed. `KEEP` is a folder for the checkpoints, which the relearning attack
+takes. Rows are appended; the same command goes on where it was cut.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unsee.data.faces.splits import make_split
+from unsee.errors import UnseeError
+from unsee.evaluation.intervals import gap_interval
+from unsee.evaluation.metrics import gold_gap, group_gaps, js_to_gold
+from unsee.studies import trial
+from unsee.studies.ledger import Ledger
+
+if TYPE_CHECKING:
+    from unsee.data.faces.benchmark import Faces
+
+METHODS = ("vkd", "two_sided", "graddiff")
+VANILLA, GOLD, AGAIN = "vanilla", "gold", "gold, another seed"
+FOLDERS = {GOLD: "gold-test", VANILLA: "vanilla", AGAIN: "gold-test@1"}
+
+
+def final(
+    models: Path,
+    output: Path,
+    faces: Faces,
+    seeds: Sequence[int] = (0,),
+    methods: Sequence[str] = METHODS,
+    keep: Path | None = None,
+) -> Ledger:
+    """Measures what is missing from the result file.
+
+    Raises:
+        UnseeError: a vanilla or a gold is missing.
+    """
+    about = {"study": "test", "people": "test", "pictures": "test"}
+    ledger = Ledger(output, about, ("model", "seed"))
+    for seed in seeds:
+        root, split = models / f"seed{seed}", make_split("test", seed)
+        for name in (VANILLA, GOLD):
+            if not (root / FOLDERS[name] / "config.json").exists():
+                raise UnseeError(
+                    f"{root / FOLDERS[name]} is missing: make it with `unsee faces train --seed "
+                    f"{seed} --models vanilla,gold-test,gold-test@1 --output {models}`"
+                )
+        wanted = [name for name in FOLDERS if (root / FOLDERS[name]).exists()]
+        missing = [n for n in (*wanted, *methods) if not ledger.find(model=n, seed=seed)]
+        if not missing:
+            continue
+        gold, gold_rows = trial.ask(str(root / FOLDERS[GOLD]), faces, split, "test")
+        for name in missing:
+            if name in FOLDERS:
+                found, rows = (gold, gold_rows)
+                if name != GOLD:
+                    found, rows = trial.ask(str(root / FOLDERS[name]), faces, split, "test")
+            else:
+                source, folder = str(root / FOLDERS[VANILLA]), keep and keep / f"seed{seed}" / name
+                found, rows = trial.attempt(source, name, {}, faces, split, "test", keep=folder)
+            row = {"model": name, "seed": seed, **found}
+            if name != GOLD:
+                row["gold_gap"] = round(gold_gap(found, gold), 3)
+                gaps = group_gaps(found, gold)
+                row |= {f"gold_gap/{group}": round(gap, 3) for group, gap in gaps.items()}
+                row["js_to_gold"] = js_to_gold(rows, gold_rows)
+            ledger.add(row)
+            print(f"seed {seed}, {name}: {row.get('gold_gap', 0):.1f} points to gold", flush=True)
+    return ledger
+
+
+def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A line a model: means over its seeds, and `gap` (value, low, high) over their people.
+
+    `gap` is that of the accuracies over all seeds together; `forget`, `retain`, `lookalike` and
+    `visible` are means of accuracies in percent.
+    """
+    lines = []
+    for name in dict.fromkeys(row["model"] for row in rows):
+        of_name = {row["seed"]: row for row in rows if row["model"] == name}
+        golds = {row["seed"]: row for row in rows if row["model"] == GOLD}
+        seeds = sorted(of_name.keys() & golds.keys())
+        line: dict[str, Any] = {"model": name, "seeds": len(seeds)}
+        for key in (
+            *(f"{group}/vqa_accuracy" for group in ("forget", "retain", "lookalike", "visible")),
+            *("forget/text_accuracy", "forget/abstain_rate", "text_kl", "seconds"),
+        ):
+            values = [of_name[seed][key] for seed in seeds if key in of_name[seed]]
+            line[key] = sum(values) / len(values) if values else None
+        if name != GOLD:
+            ours, theirs = ([x[s]["by_person"] for s in seeds] for x in (of_name, golds))
+            line["gap"] = gap_interval(ours, theirs)
+        lines.append(line)
+    return lines
+
+
+if __name__ == "__main__":
+    from unsee.data.faces.benchmark import Faces
+
+    source, target, numbers, *kept = sys.argv[1:]
+    chosen = [int(part) for part in numbers.split(",")]
+    final(Path(source), Path(target), Faces(), chosen, keep=Path(kept[0]) if kept else None)
