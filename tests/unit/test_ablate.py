@@ -94,6 +94,18 @@ def test_what_is_finished_is_not_run_again(fake: dict[str, Any]) -> None:
     assert len(fake["tried"]) == 3
 
 
+def test_several_at_a_time_find_the_same(fake: dict[str, Any], monkeypatch: Any) -> None:
+    """In threads here, for what is faked would be real again in another process."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    monkeypatch.setattr(ablate, "ProcessPoolExecutor", lambda n, mp_context: ThreadPoolExecutor(n))
+    one = study(fake, seeds=(0,), only=["distance: mse", "distance: cosine"]).rows
+    fake["output"].unlink()
+    two = study(fake, seeds=(0,), only=["distance: mse", "distance: cosine"], jobs=2).rows
+    order = [row["variant"] for row in one]
+    assert sorted(two, key=lambda row: order.index(row["variant"])) == one
+
+
 def test_missing_model_and_unknown_variant_are_named(fake: dict[str, Any]) -> None:
     with pytest.raises(UnseeError, match=r"seed7/vanilla is missing: make it with `unsee faces"):
         study(fake, seeds=(0, 7))

@@ -9,6 +9,7 @@ from PIL import Image
 import tiny
 from unsee.data.augment import varied
 from unsee.data.collate import PairedDataset
+from unsee.errors import UnseeError
 
 
 def smooth(size: int = 96) -> np.ndarray:
@@ -33,6 +34,11 @@ def test_variants_are_near_the_picture_and_as_large() -> None:
     assert len({v.mean().round() for v in variants}) > 5
 
 
+def test_large_pictures_shrink_and_are_not_changed_themselves() -> None:
+    large = Image.fromarray(np.zeros((600, 2048, 3), np.uint8))
+    assert varied(large, (0,)).shape == (300, 1024, 3) and large.size == (2048, 600)
+
+
 def test_mirror_is_every_other_one_and_can_be_left_out() -> None:
     places = np.array([place(varied(smooth(), (1, i))) for i in range(60)])
     assert 0.25 < (places < 0.5).mean() < 0.75
@@ -43,6 +49,12 @@ def test_same_seed_same_variant_of_array_and_image() -> None:
     one = varied(picture, (3, 4))
     assert np.array_equal(one, varied(Image.fromarray(picture), (3, 4)))
     assert not np.array_equal(one, varied(picture, (3, 5)))
+
+
+@pytest.mark.parametrize("picture", [np.zeros((3, 8, 8), np.uint8), np.zeros((8, 8, 3))])
+def test_other_arrays_are_refused(picture: np.ndarray) -> None:
+    with pytest.raises(UnseeError, match=r"only PIL images and uint8 arrays .* augment=False"):
+        varied(picture, (0,))
 
 
 def test_pairs_are_varied_only_when_asked() -> None:

@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models", default="runs/models", help="folder of `unsee faces train`")
     parser.add_argument("--seeds", default="0", help="seeds such as 0,1,2 (default: 0)")
     parser.add_argument("--only", default="", help="variants to screen, separated by commas")
+    parser.add_argument("--jobs", type=int, default=1, help="variants at a time (default: 1)")
     parser.add_argument(
         "--output", default="runs/ablation.json", help="result file (default: runs/ablation.json)"
     )
@@ -41,6 +42,8 @@ def run(args: argparse.Namespace) -> None:
     except ValueError:
         raise UnseeError(f"--seeds {args.seeds!r}: give numbers such as 0,1,2") from None
     only = [name.strip() for name in args.only.split(",") if name.strip()]
-    ledger = ablate(Path(args.models), Path(args.output), Faces(), seeds, only)
+    if args.jobs < 1:
+        raise UnseeError("--jobs must be at least 1")
+    ledger = ablate(Path(args.models), Path(args.output), Faces(), seeds, only, jobs=args.jobs)
     print(ablation_table({"rows": ledger.rows}))
     print(f"written to {args.output}")

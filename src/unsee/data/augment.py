@@ -7,10 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from unsee.errors import UnseeError
+
 ZOOM, SHIFT, TURN = 0.12, 0.08, 6.0
 """Largest change of size, as a share; of place, as a share of the width; of angle, in degrees."""
 LIGHT = 0.2
 """Largest change of brightness and of contrast, as a share."""
+LARGEST = 1024
+"""Pixels of the longer side, beyond which details are of no use to a vision encoder."""
 BORDER = 0.2
 """What is added at the edges, by repeating them, before a picture is cut out anew."""
 
@@ -24,12 +28,24 @@ def varied(image: Any, seed: Sequence[int], mirror: bool = True) -> np.ndarray:
         mirror: mirror every other variant.
 
     Returns:
-        uint8 [H, W, 3], the size of the picture.
+        uint8 [H, W, 3], the size of the picture; larger ones shrink to `LARGEST`.
+
+    Raises:
+        UnseeError: neither a `PIL.Image` nor such an array.
     """
     from PIL import Image
 
-    whole = image if isinstance(image, Image.Image) else Image.fromarray(np.asarray(image))
-    picture = np.asarray(whole.convert("RGB"))
+    if not isinstance(image, Image.Image):
+        array = np.asarray(image)
+        if array.dtype != np.uint8 or array.ndim != 3 or array.shape[-1] not in (3, 4):
+            raise UnseeError(
+                "only PIL images and uint8 arrays [H, W, 3] can be varied: give pictures so, or "
+                "set augment=False"
+            )
+        image = Image.fromarray(array)
+    image = image.convert("RGB")
+    image.thumbnail((LARGEST, LARGEST))  # never makes it larger
+    picture = np.asarray(image)
     rng = np.random.default_rng(list(seed))
     if mirror and rng.random() < 0.5:
         picture = picture[:, ::-1]

@@ -95,7 +95,7 @@ class VKDConfig(UnlearningConfig):
         metadata={"help": "train only the last so many blocks of V that are read; 0: all"},
     )
     hard_share: float = field(
-        default=0.0,
+        default=0.5,
         metadata={"help": "share of the retain pictures that are most like those to forget"},
     )
     hard_pictures: int = field(
@@ -106,6 +106,9 @@ class VKDConfig(UnlearningConfig):
     )
     fisher_pictures: int = field(
         default=64, metadata={"help": "pictures a side that the mask is computed on"}
+    )
+    augment: bool = field(
+        default=True, metadata={"help": "vary pictures a little: place, size, light, mirrored"}
     )
     retain_weight: float = field(
         default=3.0, metadata={"help": "weight of the retain side's loss (>= 0)"}

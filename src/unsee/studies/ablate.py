@@ -10,7 +10,10 @@ The criterion is `gold_gap` on validation people and pictures. No test person is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +26,7 @@ from unsee.studies.ledger import Ledger
 
 if TYPE_CHECKING:
     from unsee.data.faces.benchmark import Faces
+    from unsee.data.faces.splits import Split
 
 START = "start"
 """The name of the variant without any change."""
@@ -72,9 +76,19 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "trained: last block and projector": {"vision_blocks": 1},
     "trained: last two blocks and projector": {"vision_blocks": 2},
     "trained: adapters of rank 8": {"lora_rank": 8, "learning_rate": 1e-3},
-    "pictures varied": {"augment": True},
-    "half of the retained are most like": {"hard_share": 0.5},
-    "a quarter of the retained are most like": {"hard_share": 0.25},
+    "pictures not varied": {"augment": False},
+    "similar people: no more often": {"hard_share": 0.0},
+    "similar people: share 0.25": {"hard_share": 0.25},
+    "similar people: share 0.75": {"hard_share": 0.75},
+    "as its readers describe VKD": {
+        "forget_target": "pruned",
+        "mask": "fisher",
+        "fisher_of": "ce",
+        "output_loss": "ce",
+        "output_weight": 0.1,
+        "augment": False,
+        "hard_share": 0.0,
+    },
     "schedule: alternating": {"schedule": "alternating"},
     "schedule: forget every 2nd": {"forget_every": 2},
     "retain weight 1": {"retain_weight": 1.0},
@@ -94,6 +108,7 @@ def ablate(
     only: Iterable[str] = (),
     base: dict[str, Any] | None = None,
     say: Callable[[str], None] = print,
+    jobs: int = 1,
 ) -> Ledger:
     """Runs what is missing from the result file.
 
@@ -105,6 +120,7 @@ def ablate(
         only: names of the variants to screen; all, if there are none.
         base: options of the starting point that differ from VKD's defaults.
         say: called with a line of progress.
+        jobs: variants at a time, each in a process of its own with its share of the cores.
 
     Raises:
         UnseeError: a model is missing, or a variant is not known.
@@ -124,7 +140,7 @@ def ablate(
     about |= {"people": "validation", "pictures": "validation", "base": base or {}}
     ledger = Ledger(output, about, ("variant", "seed"))
     first, *others = seeds
-    _run(ledger, models, faces, first, dict.fromkeys([START, *chosen]), base or {}, say)
+    _run(ledger, models, faces, first, dict.fromkeys([START, *chosen]), base or {}, say, jobs)
     if others:
         best = sorted(
             (row for row in ledger.rows if row["seed"] == first and row["variant"] in VARIANTS),
@@ -132,8 +148,40 @@ def ablate(
         )
         names = dict.fromkeys([START, *(row["variant"] for row in best[:CONFIRMED])])
         for seed in others:
-            _run(ledger, models, faces, seed, names, base or {}, say)
+            _run(ledger, models, faces, seed, names, base or {}, say, jobs)
     return ledger
+
+
+def _attempts(
+    source: str, options: dict[str, dict[str, Any]], faces: Faces, split: Split, jobs: int
+) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """(name, what `trial.attempt` found), in the order in which variants are finished."""
+    if jobs == 1:
+        for name, chosen in options.items():
+            yield name, trial.attempt(source, "vkd", chosen, faces, split, "validation")
+        return
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        threads = max(1, (os.cpu_count() or 1) // jobs)
+        waiting = {
+            pool.submit(_alone, source, chosen, split, threads): name
+            for name, chosen in options.items()
+        }
+        try:
+            for done in as_completed(waiting):
+                yield waiting[done], done.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _alone(source: str, options: dict[str, Any], split: Split, threads: int) -> tuple[Any, Any]:
+    """An attempt in a process of its own."""
+    import torch
+
+    from unsee.data.faces.benchmark import Faces
+
+    torch.set_num_threads(threads)
+    return trial.attempt(source, "vkd", options, Faces(progress=False), split, "validation")
 
 
 def _run(
@@ -144,6 +192,7 @@ def _run(
     names: Iterable[str],
     base: dict[str, Any],
     say: Callable[[str], None],
+    jobs: int,
 ) -> None:
     """Adds the rows of a seed that are missing; `vanilla` and `gold` first."""
     split = make_split("validation", seed)
@@ -159,14 +208,13 @@ def _run(
             ledger.add({"variant": name, "seed": seed, "options": {}, **references[name][0]})
     vanilla = ledger.find(variant="vanilla", seed=seed) or {}
     gold, gold_rows = references["gold"]
-    for name in names:
-        if ledger.find(variant=name, seed=seed):
-            continue
-        options = {**base, **VARIANTS[name]}
-        found, rows = trial.attempt(
-            str(root / "vanilla"), "vkd", options, faces, split, "validation"
-        )
-        row = {"variant": name, "seed": seed, "options": options, **found}
+    options = {
+        name: {**base, **VARIANTS[name]}
+        for name in names
+        if not ledger.find(variant=name, seed=seed)
+    }
+    for name, (found, rows) in _attempts(str(root / "vanilla"), options, faces, split, jobs):
+        row = {"variant": name, "seed": seed, "options": options[name], **found}
         row["gold_gap"] = round(gold_gap(found, gold), 3)
         row |= {f"gold_gap/{g}": round(v, 3) for g, v in group_gaps(found, gold).items()}
         row["js_to_gold"] = js_to_gold(rows, gold_rows)
