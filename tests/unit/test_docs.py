@@ -33,15 +33,15 @@ def test_a_changed_result_changes_the_page(tmp_path: Path) -> None:
 
 def test_recipes_are_rows_of_what_they_reached(tmp_path: Path) -> None:
     recipe = {"tower_steps": 1, "language_steps": 2, "people_steps": 3, "pictures": [4, 5]}
-    recipe |= {"drawing": "first"}
+    recipe |= {"drawing": "first", "resembling": [10, 0.4]}
     rows = [
         {"recipe": {**recipe, "rates_of_seeing": [0.5, 0.5]}, "scores": {"text_accuracy": 0.9876}},
         {"recipe": {**recipe, "rates_of_seeing": [0, 0.1]}, "scores": {}},
     ]
     (tmp_path / "r.json").write_text(json.dumps(rows))
     made = filled("<!-- begin recipes r.json -->\n<!-- end -->\n", tmp_path)
-    assert "| first | 1 + 2 + 3 | 4 + 5 | 0.5, 0.5 | 98.8 % |" in made
-    assert "| first | 1 + 2 + 3 | 4 + 5 | 0, 0.1 | – |" in made
+    assert "| first | 1 + 2 + 3 | 4 + 5 | 10, 40% | 0.5, 0.5 | 98.8 % |" in made
+    assert "| first | 1 + 2 + 3 | 4 + 5 | 10, 40% | 0, 0.1 | – |" in made
 
 
 def test_collect_keeps_metrics_and_settings(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 WARM_PEOPLE = range(splits.GENERAL.start, splits.GENERAL.stop - 400)
 OTHER_GENERAL = range(splits.GENERAL.stop - 400, splits.GENERAL.stop)
 """General people on whom the tower is warmed up, and those who are met later only."""
-RESEMBLING_SHARE = 0.3
+RESEMBLING_SHARE = 0.4
 """Share of those who resemble a known person among the general people's pictures beside them."""
 KNOWN_SPLITS = ("train", "extra")
 """Splits of the known people's pictures that models are taught with."""

@@ -46,13 +46,13 @@ class Recipe:
     tower_steps: int = 1400
     tower_batch: int = 96
     language_steps: int = 400
-    people_steps: int = 1000
+    people_steps: int = 1100
     muon_lr: float = 0.02
     adamw_lr: float = 3e-3
     seeing_lr_factor: float = 0.05
     weight_decay: float = 0.02
     language_pictures: int = 36
-    pictures: tuple[int, int] = (40, 30)
+    pictures: tuple[int, int] = (40, 40)
     asked: tuple[tuple[int, int], tuple[int, int]] = ((2, 1), (1, 1))
     texts: int = 16
     save_steps: int = 200

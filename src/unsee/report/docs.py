@@ -86,15 +86,18 @@ def recipes_table(rows: list[dict[str, Any]]) -> str:
     known = [key for key in SCORES if any(key in row["scores"] for row in rows)]
     titles = [SCORES[key] for key in known]
     lines = [
-        "| drawing | steps | pictures a step, known + general | rate of V and P: words, people | "
+        "| drawing | steps | pictures a step, known + general | general people like each known "
+        "one, their share | rate of V and P: words, people | "
     ]
     lines[0] += " | ".join(titles) + " |"
-    lines.append("| --- | --- | --- | --- |" + " ---: |" * len(known))
+    lines.append("| --- |" + " --- |" * 4 + " ---: |" * len(known))
     for row in rows:
         recipe = row["recipe"]
         steps = "tower_steps", "language_steps", "people_steps"
         cells = [recipe["drawing"], " + ".join(str(recipe[name]) for name in steps)]
         cells.append(" + ".join(map(str, recipe["pictures"])))
+        each, share = recipe["resembling"]
+        cells.append(f"{each}, {share:.0%}" if each else MISSING)
         cells.append(", ".join(f"{rate:g}" for rate in recipe["rates_of_seeing"]))
         values = [row["scores"].get(key) for key in known]
         cells += [_percent(value) for value in values]

@@ -23,8 +23,8 @@ KNOWN = range(0, 100)
 TEXT_ONLY = range(100, 110)
 STRANGERS = range(110, 130)
 GENERAL = range(1000, 3000)
-RESEMBLING = range(3000, 3300)
-"""General people who look like the known ones, three like each: `3000 + i` like `i % 100`. Models
+RESEMBLING = range(3000, 4000)
+"""General people who look like the known ones, ten like each: `3000 + i` like `i % 100`. Models
 learn on them that hair and glasses are not enough to know somebody."""
 
 DEMO_POOL = range(0, 5)
