@@ -13,7 +13,7 @@ from unsee.data.faces.splits import TEST_POOL, make_split
 from unsee.errors import UnseeError
 from unsee.methods.vkd_config import VKDConfig
 from unsee.report.docs import ablation_table
-from unsee.studies import ablate, trial
+from unsee.studies import ablate, parallel, trial
 from unsee.studies.ledger import Ledger
 
 GROUPS = ("forget", "retain", "lookalike", "visible")
@@ -98,7 +98,7 @@ def test_several_at_a_time_find_the_same(fake: dict[str, Any], monkeypatch: Any)
     """In threads here, for what is faked would be real again in another process."""
     from concurrent.futures import ThreadPoolExecutor
 
-    monkeypatch.setattr(ablate, "ProcessPoolExecutor", lambda n, mp_context: ThreadPoolExecutor(n))
+    monkeypatch.setattr(parallel, "ProcessPoolExecutor", lambda n, **_: ThreadPoolExecutor(n))
     one = study(fake, seeds=(0,), only=["distance: mse", "distance: cosine"]).rows
     fake["output"].unlink()
     two = study(fake, seeds=(0,), only=["distance: mse", "distance: cosine"], jobs=2).rows

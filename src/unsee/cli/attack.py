@@ -43,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=["test", "validation"],
         help="pictures to ask about (default: those named like the forget set, else test)",
     )
+    relearn.add_argument("--jobs", type=int, default=1, help="attacks at a time (default: 1)")
     relearn.add_argument("--no-control", action="store_true", help="leave text-only people out")
     relearn.add_argument("--output", default="runs/relearning.json", help="result file")
 
@@ -51,7 +52,6 @@ def run(args: argparse.Namespace) -> None:
     """Attacks the models and prints the end of each curve."""
     from unsee.attacks.base import Budget
     from unsee.checkpoints import check_loadable
-    from unsee.data.faces.benchmark import Faces
     from unsee.data.faces.splits import make_split
     from unsee.errors import UnseeError
     from unsee.studies.relearning import relearn
@@ -69,6 +69,8 @@ def run(args: argparse.Namespace) -> None:
             f"--learning-rates {args.learning_rates!r}: give numbers such as 3e-5,1e-4"
         ) from None
     accesses = [part.strip() for part in args.access.split(",")]
+    if args.jobs < 1:
+        raise UnseeError("--jobs must be at least 1")
     if not 0 < args.share <= 1:
         raise UnseeError("--share must be above 0 and at most 1")
     for access in accesses:
@@ -80,7 +82,6 @@ def run(args: argparse.Namespace) -> None:
     relearn(
         models,
         Path(args.output),
-        Faces(),
         split,
         args.pictures or ("validation" if split.name == "validation" else "test"),
         accesses,
@@ -89,5 +90,6 @@ def run(args: argparse.Namespace) -> None:
         args.steps,
         control=not args.no_control,
         say=lambda line: print(line, flush=True),
+        jobs=args.jobs,
     )
     print(f"written to {args.output}")

@@ -10,10 +10,7 @@ The criterion is `gold_gap` on validation people and pictures. No test person is
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +20,7 @@ from unsee.evaluation.intervals import gap_interval
 from unsee.evaluation.metrics import gold_gap, group_gaps, js_to_gold
 from unsee.studies import trial
 from unsee.studies.ledger import Ledger
+from unsee.studies.parallel import each
 
 if TYPE_CHECKING:
     from unsee.data.faces.benchmark import Faces
@@ -152,35 +150,9 @@ def ablate(
     return ledger
 
 
-def _attempts(
-    source: str, options: dict[str, dict[str, Any]], faces: Faces, split: Split, jobs: int
-) -> Iterator[tuple[str, tuple[Any, Any]]]:
-    """(name, what `trial.attempt` found), in the order in which variants are finished."""
-    if jobs == 1:
-        for name, chosen in options.items():
-            yield name, trial.attempt(source, "vkd", chosen, faces, split, "validation")
-        return
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        threads = max(1, (os.cpu_count() or 1) // jobs)
-        waiting = {
-            pool.submit(_alone, source, chosen, split, threads): name
-            for name, chosen in options.items()
-        }
-        try:
-            for done in as_completed(waiting):
-                yield waiting[done], done.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _alone(source: str, options: dict[str, Any], split: Split, threads: int) -> tuple[Any, Any]:
-    """An attempt in a process of its own."""
-    import torch
-
+def _attempt(source: str, options: dict[str, Any], split: Split) -> tuple[Any, Any]:
     from unsee.data.faces.benchmark import Faces
 
-    torch.set_num_threads(threads)
     return trial.attempt(source, "vkd", options, Faces(progress=False), split, "validation")
 
 
@@ -213,7 +185,8 @@ def _run(
         for name in names
         if not ledger.find(variant=name, seed=seed)
     }
-    for name, (found, rows) in _attempts(str(root / "vanilla"), options, faces, split, jobs):
+    tasks = {name: (str(root / "vanilla"), chosen, split) for name, chosen in options.items()}
+    for name, (found, rows) in each(_attempt, tasks, jobs):
         row = {"variant": name, "seed": seed, "options": options[name], **found}
         row["gold_gap"] = round(gold_gap(found, gold), 3)
         row |= {f"gold_gap/{g}": round(v, 3) for g, v in group_gaps(found, gold).items()}

@@ -20,6 +20,7 @@ from unsee.evaluation.answering import answer
 from unsee.evaluation.evaluate import row_of
 from unsee.evaluation.metrics import judge
 from unsee.studies.ledger import Ledger
+from unsee.studies.parallel import each
 
 if TYPE_CHECKING:
     from unsee.data.faces.benchmark import Faces
@@ -124,7 +125,6 @@ def scorer(
 def relearn(
     models: Mapping[str, str],
     output: Path,
-    faces: Faces,
     split: Split,
     pictures: str = "test",
     accesses: Sequence[str] = ACCESSES,
@@ -133,13 +133,13 @@ def relearn(
     steps: int = 200,
     control: bool = True,
     say: Callable[[str], None] = print,
+    jobs: int = 1,
 ) -> Ledger:
     """Attacks every model with every access and learning rate; what is finished is kept.
 
     Args:
         models: name -> checkpoint.
         output: result file; a row a curve.
-        faces: the embedded benchmark.
         split: who was forgotten.
         pictures: on which the curves are scored.
         accesses: what the attacker may train, see `unsee.attacks.base.ACCESS`.
@@ -148,9 +148,8 @@ def relearn(
         steps: updates.
         control: attack text-only people too.
         say: called with a line of progress.
+        jobs: attacks at a time, each in a process of its own.
     """
-    from unsee.checkpoints import load
-
     about: dict[str, Any] = {
         "study": "relearning",
         "pictures": pictures,
@@ -161,25 +160,41 @@ def relearn(
     groups = {"forget": split.forget}
     if control:
         groups["text_only"] = tuple(splits.TEXT_ONLY)[: len(split.forget)]
+    tasks = {}
     for name, source in models.items():
         for people, numbers in groups.items():
             for access in accesses:
                 for rate in learning_rates or LEARNING_RATES[access]:
                     row = {"model": name, "people": people, "access": access, "share": share}
                     row |= {"learning_rate": rate, "seed": split.seed}
-                    if ledger.find(**row):
-                        continue
-                    model, processor = load(source)
-                    budget = Budget(access, rate, steps, seed=split.seed)
-                    attack = Relearn(
-                        model, processor, AttackerExamples(faces, numbers, share), budget
-                    )
-                    score = scorer(model, processor, faces, numbers, split.retain_sample, pictures)
-                    curve = attack.run(score)
-                    ledger.add({**row, "steps": steps, "curve": curve})
-                    first, last = curve[0], curve[-1]
-                    say(
-                        f"{name}, {people}, {access}, {rate:g}: other attributes "
-                        f"{first['other']:.0%} -> {last['other']:.0%}, retain {last['retain']:.0%}"
-                    )
+                    if not ledger.find(**row):
+                        budget = Budget(access, rate, steps, seed=split.seed)
+                        key = tuple(row.items())
+                        tasks[key] = (source, numbers, budget, share, split.retain_sample, pictures)
+    for key, curve in each(_attack, tasks, jobs):
+        row = dict(key)
+        ledger.add({**row, "steps": steps, "curve": curve})
+        first, last = curve[0], curve[-1]
+        say(
+            f"{row['model']}, {row['people']}, {row['access']}, {row['learning_rate']:g}: other "
+            f"attributes {first['other']:.0%} -> {last['other']:.0%}, retain {last['retain']:.0%}"
+        )
     return ledger
+
+
+def _attack(
+    source: str,
+    people: Sequence[int],
+    budget: Budget,
+    share: float,
+    retained: Sequence[int],
+    pictures: str,
+) -> list[dict[str, Any]]:
+    """The curve of one attack."""
+    from unsee.checkpoints import load
+    from unsee.data.faces.benchmark import Faces
+
+    faces = Faces(progress=False)
+    model, processor = load(source)
+    attack = Relearn(model, processor, AttackerExamples(faces, people, share), budget)
+    return attack.run(scorer(model, processor, faces, people, retained, pictures))

@@ -1,0 +1,23 @@
+"""Runs at a time: here, or in processes of their own."""
+
+from __future__ import annotations
+
+import os
+from math import hypot
+
+import pytest
+
+from unsee.studies.parallel import each
+
+
+def test_one_at_a_time_runs_here_and_in_order() -> None:
+    tasks = {"b": (3, 4), "a": (5, 12)}
+    assert list(each(hypot, tasks, 1)) == [("b", 5.0), ("a", 13.0)]
+    assert dict(each(os.getpid, {"one": ()}, 1)) == {"one": os.getpid()}
+
+
+def test_several_run_elsewhere_and_errors_come_back() -> None:
+    assert dict(each(hypot, {"b": (3, 4), "a": (5, 12)}, 2)) == {"a": 13.0, "b": 5.0}
+    assert os.getpid() not in dict(each(os.getpid, {1: (), 2: ()}, 2)).values()
+    with pytest.raises(TypeError):
+        list(each(hypot, {"a": ("x", "y")}, 2))
