@@ -40,6 +40,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
             folder = tmp_path / f"models/seed{seed}" / name
             folder.mkdir(parents=True)
             (folder / "config.json").touch()
+            (folder / "model.safetensors").write_text(f"{seed} {name}")
 
     def ask(source: str, faces: Any, split: Any, pictures: str) -> Any:
         assert pictures == "validation" and not set(split.retain) & set(TEST_POOL)
@@ -81,7 +82,10 @@ def test_screen_then_confirm_the_best(fake: dict[str, Any], monkeypatch: Any) ->
     assert lines[0]["variant"] == "distance: mse" and lines[-1]["variant"] == "retain weight 10"
     assert found["retain weight 10"][1] is True
     table = ablation_table({"rows": rows})
-    assert "| distance: mse | 2 | 5.0 [5.0, 5.0] | -10.0 [-10.0, -10.0] | better |" in table
+    judged = (
+        "| distance: mse | 1 seed, confirmed | 5.0 [5.0, 5.0] | -10.0 [-10.0, -10.0] | better |"
+    )
+    assert judged in table and "| distance: cosine | 1 seed, screened |" in table
 
 
 def test_what_is_finished_is_not_run_again(fake: dict[str, Any]) -> None:
@@ -104,6 +108,55 @@ def test_several_at_a_time_find_the_same(fake: dict[str, Any], monkeypatch: Any)
     two = study(fake, seeds=(0,), only=["distance: mse", "distance: cosine"], jobs=2).rows
     order = [row["variant"] for row in one]
     assert sorted(two, key=lambda row: order.index(row["variant"])) == one
+
+
+def test_variant_that_fails_is_a_row_and_the_rest_goes_on(
+    fake: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    works = trial.attempt
+
+    def attempt(source: str, method: str, options: Any, *rest: Any) -> Any:
+        if options.get("distance") == "cosine":
+            raise UnseeError("the loss is nan at step 3")
+        return works(source, method, options, *rest)
+
+    monkeypatch.setattr(trial, "attempt", attempt)
+    only = ["distance: cosine", "distance: mse"]
+    rows = study(fake, seeds=(0, 1), only=only).rows
+    assert [r["variant"] for r in rows if "failed" in r] == ["distance: cosine"]
+    lines = ablate.verdicts(rows)
+    assert (
+        lines[0]["variant"] == "distance: mse"
+        and lines[-1]["failed"] == "the loss is nan at step 3"
+    )
+    assert "| distance: cosine | | | | can't be run: the loss is nan" in ablation_table(
+        {"rows": rows}
+    )
+
+
+def test_verdict_is_corrected_for_the_number_of_variants(
+    fake: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    levels: list[float] = []
+    interval = ablate.gap_interval
+
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        levels.append(kwargs.get("level", 0.95))
+        return interval(*args, **kwargs)
+
+    monkeypatch.setattr(ablate, "gap_interval", watched)
+    only = ["distance: mse", "distance: cosine", "steps 150"]
+    ablate.verdicts(study(fake, seeds=(0,), only=only).rows)
+    assert sorted(set(levels)) == pytest.approx([0.95, 1 - 0.05 / 4])
+
+
+def test_rows_of_other_models_or_settings_are_refused(fake: dict[str, Any]) -> None:
+    study(fake, seeds=(0,), only=["distance: mse"])
+    with pytest.raises(UnseeError, match="holds rows of a study with other settings"):
+        study(fake, seeds=(0,), base={"max_steps": 7})
+    (fake["models"] / "seed0/vanilla/model.safetensors").write_text("another")
+    with pytest.raises(UnseeError, match="holds rows of another vanilla than"):
+        study(fake, seeds=(0,), only=["distance: cosine"])
 
 
 def test_missing_model_and_unknown_variant_are_named(fake: dict[str, Any]) -> None:

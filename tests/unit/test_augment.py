@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,6 +12,8 @@ import tiny
 from unsee.data.augment import varied
 from unsee.data.collate import PairedDataset
 from unsee.errors import UnseeError
+from unsee.methods.vkd import VKDTrainer
+from unsee.methods.vkd_config import VKDConfig
 
 
 def smooth(size: int = 96) -> np.ndarray:
@@ -68,9 +72,31 @@ def test_pairs_are_varied_only_when_asked() -> None:
     assert words[0]["forget"]["image"] is None
 
 
-@pytest.mark.parametrize("question", [True, False])
-def test_who_is_asked_about_sides_is_not_mirrored(question: bool) -> None:
-    example = {"image": smooth(), **({"question": "From where is the light?"} if question else {})}
-    pairs = PairedDataset([example], tiny.examples(1, 40), vary=0)
+@pytest.mark.parametrize("mirror", [True, False])
+def test_pairs_can_go_without_mirror(mirror: bool) -> None:
+    pairs = PairedDataset([{"image": smooth()}], tiny.examples(1, 40), 0, mirror)
     places = [place(pairs[i]["forget"]["image"]) for i in range(40)]
-    assert (min(places) < 0.45) == (not question)
+    assert (min(places) < 0.45) == mirror
+
+
+def test_every_epoch_has_variants_of_its_own(processing: Any) -> None:
+    forget, retain = tiny.examples(1, 2), tiny.examples(1, 4, first=10)
+    args = VKDConfig(
+        output_dir="work",
+        max_steps=6,
+        per_device_train_batch_size=2,
+        hard_share=0,
+        save_strategy="no",
+    )
+    trainer = VKDTrainer(tiny.llava(processing), args, forget, retain, processing)
+    pairs, seen = trainer.train_dataset, []
+    original = pairs._varied
+
+    def watched(example: Any, index: int, side: int) -> Any:
+        seen.append((side, pairs.epoch, index))
+        return original(example, index, side)
+
+    pairs._varied = watched
+    trainer.train()
+    assert {epoch for _, epoch, _ in seen} == {0, 1, 2}
+    assert len(set(seen)) == len(seen) == 6 * 2 * 2

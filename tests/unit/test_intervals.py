@@ -93,3 +93,37 @@ def test_accuracy_intervals_hold_the_accuracy_and_skip_what_was_not_asked() -> N
     assert found["visible"] == pytest.approx((0.8, 0.8)) and found["retain"] == (1.0, 1.0)
     del run["lookalike"], run["visible/stranger"]
     assert accuracy_intervals(run).keys() == {"forget", "retain"}
+
+
+def test_interval_of_a_gap_holds_the_gap_even_next_to_gold() -> None:
+    """The largest absolute value grows by noise alone; the interval must not leave it out."""
+    rng = np.random.default_rng(1)
+
+    def near(right: int) -> dict[str, Any]:
+        noise = {g: rng.integers(right - 8, right + 9, 20).tolist() for g in GROUPS}
+        return counts(20, noise, asked=100)
+
+    gold, one, two = near(50), near(50), near(50)
+    value, low, high = gap_interval([one], [gold])
+    assert 0 <= low <= value <= high and low == 0
+    value, low, high = gap_interval([one], [gold], [two])
+    assert low <= value <= high and low < 0 < high
+
+
+def test_other_people_are_not_compared() -> None:
+    gold, run = counts(4, {}), counts(4, {})
+    run["retain"][9] = run["retain"].pop(0)
+    with pytest.raises(ValueError, match="asked about different people"):
+        gap_interval([run], [gold])
+    named = {
+        g: {str(p): c for p, c in people.items()}
+        for g, people in counts(12, {"forget": list(range(12))}).items()
+    }
+    numbered = counts(12, {"forget": list(range(12))})
+    assert gap_interval([named], [numbered]) == (0.0, 0.0, 0.0)
+
+
+def test_few_people_have_no_interval() -> None:
+    run = counts(2, {})
+    run["retain"] = counts(3, {})["retain"]
+    assert accuracy_intervals(run).keys() == {"retain"}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from math import hypot
 
 import pytest
 
+from unsee.errors import UnseeError
 from unsee.studies.parallel import each
 
 
@@ -21,3 +23,16 @@ def test_several_run_elsewhere_and_errors_come_back() -> None:
     assert os.getpid() not in dict(each(os.getpid, {1: (), 2: ()}, 2)).values()
     with pytest.raises(TypeError):
         list(each(hypot, {"a": ("x", "y")}, 2))
+
+
+def test_leaving_early_waits_for_nobody() -> None:
+    begun = time.monotonic()
+    found = each(time.sleep, {"short": (0.01,), "long": (300,), "never": (300,)}, 2)
+    assert next(found) == ("short", None)
+    found.close()  # type: ignore[attr-defined]
+    assert time.monotonic() - begun < 100
+
+
+def test_killed_process_is_one_line() -> None:
+    with pytest.raises(UnseeError, match="a process was killed, most likely for want of memory"):
+        list(each(os._exit, {"a": (1,), "b": (1,)}, 2))

@@ -139,10 +139,10 @@ def test_k_same_averages_the_nearest(processing: Any) -> None:
         return seeing(batch).pick(NAMES)
 
     pool = teacher(collate(retain))
-    one = vkd_targets.k_same(teacher, [collate(FORGET)], [collate(retain)], k=1)
+    one = vkd_targets.k_same(teacher, [collate(retain)], k=1)
     found = one(teacher(collate(FORGET)), pool, torch.arange(6))
     torch.testing.assert_close(found["vision"][4], pool["vision"][-1])  # the very same picture
-    every = vkd_targets.k_same(teacher, [collate(FORGET)], [collate(retain)], k=99)
+    every = vkd_targets.k_same(teacher, [collate(retain)], k=99)
     found = every(teacher(collate(FORGET[2:3])), pool, torch.tensor([2]))
     torch.testing.assert_close(
         found["projector"][0], pool["projector"].mean(0), atol=1e-5, rtol=1e-4

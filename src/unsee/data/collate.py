@@ -119,16 +119,22 @@ class PairedDataset:
     Args:
         forget: examples to forget.
         retain: examples to retain.
-        vary: seed of variants of the pictures, another one whenever an example comes again within
-            an epoch, see `unsee.data.augment`; None: pictures as they are.
+        vary: seed of variants of the pictures, another one whenever an example comes again, see
+            `unsee.data.augment`; None: pictures as they are.
+        mirror: whether a variant may be mirrored.
 
     Attributes:
         order: indices of the retain set in the order of an epoch, some more often than others.
+        epoch: number of the epoch, on which variants depend too.
     """
 
-    def __init__(self, forget: Any, retain: Any, vary: int | None = None) -> None:
-        self.forget, self.retain, self.vary = forget, retain, vary
+    def __init__(
+        self, forget: Any, retain: Any, vary: int | None = None, mirror: bool = True
+    ) -> None:
+        self.forget, self.retain = forget, retain
+        self.vary, self.mirror = vary, mirror
         self.order: Sequence[int] = range(len(retain))
+        self.epoch = 0
 
     def __len__(self) -> int:
         return max(len(self.forget), len(self.order))
@@ -136,10 +142,8 @@ class PairedDataset:
     def _varied(self, example: Mapping[str, Any], index: int, side: int) -> Mapping[str, Any]:
         if self.vary is None or example.get("image") is None:
             return example
-        seed = (self.vary, side, index)
-        # who is asked about left and right must not be mirrored
-        image = varied(example["image"], seed, mirror="question" not in example)
-        return {**example, "image": image}
+        seed = (self.vary, side, self.epoch, index)
+        return {**example, "image": varied(example["image"], seed, self.mirror)}
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         forget = index % len(self.forget)

@@ -36,7 +36,8 @@ GROUPS = (*GAP_GROUPS[:3], *(f"visible/{group}" for group in VISIBLE_GROUPS))
 
 def _rate(runs: Sequence[Counts], group: str, draws: Mapping[str, np.ndarray]) -> np.ndarray:
     """Accuracy of a group, [draws + 1], the first without resampling."""
-    people = [c for run in runs for _, c in sorted(run.get(group, {}).items())]
+    by_name = (sorted(run.get(group, {}).items(), key=lambda item: str(item[0])) for run in runs)
+    people = [counts for items in by_name for _, counts in items]
     if not people:
         raise KeyError(f"no questions in the group {group}")
     table = np.array(people, dtype=float)  # [people, 2]
@@ -63,10 +64,14 @@ def _draws(runs: Sequence[Counts], count: int, seed: int) -> dict[str, np.ndarra
     return draws
 
 
+FEWEST = 3
+"""People of a group from which resampling them says something."""
+
+
 def accuracy_intervals(
     run: Counts, count: int = 2000, level: float = 0.95, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
-    """Interval of the accuracy of each of `GAP_GROUPS` that has questions, in [0, 1].
+    """Interval of the accuracy of each of `GAP_GROUPS` that has `FEWEST` people, in [0, 1].
 
     Args:
         run: counts of one model.
@@ -79,9 +84,10 @@ def accuracy_intervals(
     seen = [f"visible/{group}" for group in VISIBLE_GROUPS]
     if all(group in rates for group in seen):
         rates["visible"] = np.mean([rates[group] for group in seen], axis=0)
+    sources = {group: [group] for group in GAP_GROUPS[:3]} | {"visible": seen}
     found = {}
-    for group in GAP_GROUPS:
-        if group in rates:
+    for group, names in sources.items():
+        if all(len(run.get(name, {})) >= FEWEST for name in names):
             low, high = np.quantile(rates[group][1:], [(1 - level) / 2, (1 + level) / 2])
             found[group] = (float(low), float(high))
     return found
@@ -107,17 +113,39 @@ def gap_interval(
         seed: of the resamples.
 
     Returns:
-        (value, lower bound, upper bound).
+        (value, lower bound, upper bound). Of a gap, the largest of the groups' lower and upper
+        bounds; of a difference, the basic bootstrap.
 
     Raises:
         KeyError: a group without questions.
+        ValueError: the sides are not about the same people.
     """
+    _same_people(runs, golds, others or ())
     draws = _draws(runs, count, seed)
     gold = _accuracies(golds, draws)
+    ends = [(1 - level) / 2, (1 + level) / 2]
 
     def gaps(of: Sequence[Counts]) -> np.ndarray:
-        return np.abs(100 * (_accuracies(of, draws) - gold)).max(1)
+        return 100 * (_accuracies(of, draws) - gold)  # [draws + 1, groups], signed
 
-    values = gaps(runs) if others is None else gaps(runs) - gaps(others)
-    low, high = np.quantile(values[1:], [(1 - level) / 2, (1 + level) / 2])
+    ours = gaps(runs)
+    if others is None:
+        # The largest of several absolute values only grows by noise: so bound each group's first.
+        low, high = np.quantile(ours[1:], ends, axis=0)
+        nearest = np.where((low <= 0) & (high >= 0), 0.0, np.minimum(abs(low), abs(high)))
+        furthest = np.maximum(abs(low), abs(high))
+        return float(abs(ours[0]).max()), float(nearest.max()), float(furthest.max())
+    values = abs(ours).max(1) - abs(gaps(others)).max(1)
+    low, high = 2 * values[0] - np.quantile(values[1:], ends[::-1])  # the basic bootstrap
     return float(values[0]), float(low), float(high)
+
+
+def _same_people(*sides: Sequence[Counts]) -> None:
+    """Resampling takes the same people on every side: so they must be the same.
+
+    Raises:
+        ValueError: they are not.
+    """
+    first, *rest = ([{g: sorted(map(str, c[g])) for g in c} for c in side] for side in sides)
+    if any(side and side != first for side in rest):
+        raise ValueError("the models were asked about different people: nothing can be compared")

@@ -104,6 +104,19 @@ def gold_gap(metrics: Mapping[str, Any], gold: Mapping[str, Any]) -> float:
     return max(abs(gap) for gap in gaps.values())
 
 
+BROKEN_BY = 0.10
+"""A model whose retain or visible accuracy lies further than this below vanilla's is broken."""
+
+
+def is_broken(metrics: Mapping[str, Any], vanilla: Mapping[str, Any]) -> bool:
+    """Whether retain or visible lies more than `BROKEN_BY` below vanilla (protocol)."""
+    for key in ("retain/vqa_accuracy", "visible/vqa_accuracy"):
+        ours, theirs = metrics.get(key), vanilla.get(key)
+        if ours is not None and theirs is not None and theirs - ours > BROKEN_BY + 1e-9:
+            return True
+    return False
+
+
 def _distribution(log_likelihoods: Sequence[float]) -> np.ndarray:
     weights = np.asarray(log_likelihoods, dtype=np.float64)
     shares = np.exp(weights - weights.max())

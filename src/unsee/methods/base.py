@@ -45,6 +45,16 @@ class _KeepsMasked(TrainerCallback):
         self.before = {}
 
 
+class _CountsEpochs(TrainerCallback):
+    """Tells the pairs in which epoch they are, so that pictures vary from one to the next."""
+
+    def __init__(self, pairs: PairedDataset) -> None:
+        self.pairs = pairs
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.pairs.epoch = int(state.epoch or 0)
+
+
 class UnlearningTrainer(ExactResume, Trainer):
     """Base of the unlearning trainers.
 
@@ -104,7 +114,7 @@ class UnlearningTrainer(ExactResume, Trainer):
             args=args,
             data_collator=PairedCollator(collate),
             train_dataset=PairedDataset(
-                forget_dataset, retain_dataset, vary=args.seed if args.augment else None
+                forget_dataset, retain_dataset, args.seed if args.augment else None, args.mirror
             ),
             processing_class=processing_class,
             **kwargs,
@@ -112,6 +122,7 @@ class UnlearningTrainer(ExactResume, Trainer):
         # Our losses are means over the batch: let the Trainer average accumulated steps.
         self.model_accepts_loss_kwargs = False
         self.add_callback(_KeepsMasked(self))
+        self.add_callback(_CountsEpochs(self.train_dataset))
 
     def collator(self, args: UnlearningConfig, processing_class: Any) -> Any:
         """What makes a batch of one side's examples; pictures alone, unless a method wants more."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from transformers import TrainingArguments
@@ -35,7 +36,11 @@ class UnlearningConfig(TrainingArguments):
         metadata={"help": "parts that are trained", "choices": list(TRAINABLE)},
     )
     augment: bool = field(
-        default=False, metadata={"help": "vary pictures a little: place, size, light, mirrored"}
+        default=False, metadata={"help": "vary pictures a little: place, size, angle, light"}
+    )
+    mirror: bool = field(
+        default=True,
+        metadata={"help": "mirror some of the varied; not with questions about left and right"},
     )
     lora_rank: int = field(
         default=0,
@@ -103,3 +108,15 @@ class UnlearningConfig(TrainingArguments):
         if not torch.cuda.is_available():
             self.dataloader_pin_memory = False  # it would only warn
         self.remove_unused_columns = False  # the pairs are ours, not columns of a model
+
+
+def own_options(args: TrainingArguments) -> dict[str, Any]:
+    """The fields of a configuration that are a method's own or govern the optimisation."""
+    wanted = {
+        *("trainable forget_weight retain_weight learning_rate max_steps num_train_epochs").split(),
+        *("per_device_train_batch_size gradient_accumulation_steps lr_scheduler_type").split(),
+        *("warmup_steps weight_decay max_grad_norm seed bf16").split(),
+    }
+    own = type(args).__dataclass_fields__.keys() - TrainingArguments.__dataclass_fields__.keys()
+    found = {name: getattr(args, name) for name in sorted(own | wanted)}
+    return {name: getattr(value, "value", value) for name, value in found.items()}

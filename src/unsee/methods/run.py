@@ -18,6 +18,7 @@ from unsee.evaluation import frozen
 from unsee.evaluation.runs import write_run, write_text
 from unsee.evaluation.strangers import StrangerCriterion
 from unsee.measure import Cost, resident
+from unsee.methods.config import own_options
 from unsee.methods.registry import get_method
 
 SETTINGS = "unsee.json"
@@ -199,7 +200,7 @@ def unlearn(
     if not entry.touches_language and not verdict.identical:
         what = verdict.changed[0] if verdict.changed else "the logits of text-only prompts"
         raise UnseeError(f"{method} must leave the language model alone, but {what} changed: a bug")
-    config = {**settings, "trained_with": _plain(args)}
+    config = {**settings, "trained_with": own_options(args)}
     write_run(partial, metrics, config)
     if output.exists():
         shutil.rmtree(output)
@@ -232,17 +233,3 @@ def _restored(trainer: Any, last: Path | None) -> bool:
     trainer.finish()
     trainer.state = state
     return True
-
-
-def _plain(args: Any) -> dict[str, Any]:
-    """The fields of a configuration that are a method's own or govern the optimisation."""
-    wanted = {
-        *("trainable forget_weight retain_weight learning_rate max_steps num_train_epochs").split(),
-        *("per_device_train_batch_size gradient_accumulation_steps lr_scheduler_type").split(),
-        *("warmup_steps weight_decay max_grad_norm seed bf16").split(),
-    }
-    from transformers import TrainingArguments
-
-    own = type(args).__dataclass_fields__.keys() - TrainingArguments.__dataclass_fields__.keys()
-    found = {name: getattr(args, name) for name in sorted(own | wanted)}
-    return {k: getattr(v, "value", v) for k, v in found.items()}

@@ -29,6 +29,9 @@ from unsee.methods.registry import Method, register
 from unsee.methods.vkd_config import VKDConfig
 from unsee.methods.vkd_targets import Features
 
+HARD_AMONG = 4096
+"""Retain pictures, evenly spread, among which those most like the ones to forget are looked for."""
+
 
 class VKDTrainer(UnlearningTrainer):
     """Unlearns the look of people by distillation of V and P; see the module's text.
@@ -127,8 +130,7 @@ class VKDTrainer(UnlearningTrainer):
             others = everybody
             if args.forget_target == "strangers":
                 others = self._batches(self.strangers, len(self.strangers))
-            forget = self._batches(pairs.forget, len(pairs.forget))
-            return vkd_targets.k_same(self._teach, forget, others, args.neighbours)
+            return vkd_targets.k_same(self._teach, others, args.neighbours)
         everyone = vkd_targets.mean_features(self._teach, everybody)
         if args.forget_target == "mean-retain":
             return vkd_targets.mean_retain(everyone)
@@ -156,14 +158,15 @@ class VKDTrainer(UnlearningTrainer):
         make up `hard_share`."""
         pairs = self.train_dataset
 
-        def means(side: Any) -> torch.Tensor:
-            seen = [self._teach(batch)[self.names[-1]] for batch in self._batches(side, len(side))]
+        def means(side: Any, count: int) -> torch.Tensor:
+            seen = [self._teach(batch)[self.names[-1]] for batch in self._batches(side, count)]
             return torch.cat([tokens.float().mean(1) for tokens in seen])
 
-        forget, retain = means(pairs.forget), means(pairs.retain)
+        count = min(len(pairs.retain), HARD_AMONG)
+        forget, retain = means(pairs.forget, len(pairs.forget)), means(pairs.retain, count)
         people = torch.stack([forget[members].mean(0) for members in self._groups()])
         near = vkd_targets.nearest(people, retain, self.args.hard_pictures)
-        hard = sorted(set(near.flatten().tolist()))
+        hard = sorted({i * len(pairs.retain) // count for i in near.flatten().tolist()})
         share = self.args.hard_share
         more = round(share / (1 - share) * len(pairs.retain))
         return [*range(len(pairs.retain)), *(hard[i % len(hard)] for i in range(more))]

@@ -108,7 +108,7 @@ class VKDConfig(UnlearningConfig):
         default=64, metadata={"help": "pictures a side that the mask is computed on"}
     )
     augment: bool = field(
-        default=True, metadata={"help": "vary pictures a little: place, size, light, mirrored"}
+        default=True, metadata={"help": "vary pictures a little: place, size, angle, light"}
     )
     retain_weight: float = field(
         default=3.0, metadata={"help": "weight of the retain side's loss (>= 0)"}

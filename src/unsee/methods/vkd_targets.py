@@ -2,7 +2,7 @@
 
 A target is built once from the frozen original (the teacher) and the two sets. It is then called
 with the teacher's features of a forget batch, of the retain batch beside it, and the number of each
-forget picture's person (or of the picture, for `k_same`). Features are name -> [B, T, D], see
+forget picture's person. Features are name -> [B, T, D], see
 `VisualFeatures.pick`. The paper's own target is not public (those who read it speak of a pruned
 teacher, see `unsee.methods.pruning`); these are our reconstruction's.
 """
@@ -65,12 +65,7 @@ def anonymous(forgotten: Features, everyone: Features, strength: float) -> Targe
     return target
 
 
-def k_same(
-    teacher: Teacher,
-    forget: Iterable[Mapping[str, Any]],
-    others: Iterable[Mapping[str, Any]],
-    k: int,
-) -> Target:
+def k_same(teacher: Teacher, others: Iterable[Mapping[str, Any]], k: int) -> Target:
     """The mean of the k pictures of others that are nearest in the teacher's own features.
 
     As k-Same de-identification of faces (Newton, Sweeney and Malin 2005), on features: the picture
@@ -79,20 +74,18 @@ def k_same(
 
     Args:
         teacher: frozen V and P.
-        forget: batches of the forget set, in order.
-        others: batches of pictures to choose from.
+        others: batches of pictures to choose from; their features are kept on the CPU.
         k: neighbours that are averaged; fewer if there are fewer.
     """
     with torch.no_grad():
         seen = [teacher(batch) for batch in others]
-        pool = {name: torch.cat([s[name] for s in seen]) for name in seen[0]}
-        last = list(pool)[-1]
-        mine = torch.cat([teacher(batch)[last] for batch in forget])
-        near = nearest(mine.float().mean(1), pool[last].float().mean(1), k)  # [n, k]
-        means = {name: tokens[near].mean(1) for name, tokens in pool.items()}  # [n, T, D]
+    pool = {name: torch.cat([s[name].cpu() for s in seen]) for name in seen[0]}
+    last = list(pool)[-1]
+    keys = pool[last].float().mean(1)
 
     def target(seen: Features, beside: Features, who: torch.Tensor) -> Features:
-        return {name: mean[who.to(mean.device)] for name, mean in means.items()}
+        near = nearest(seen[last].float().mean(1).cpu(), keys, k)  # [B, k]
+        return {n: pool[n][near].mean(1).to(tokens) for n, tokens in seen.items()}
 
     return target
 

@@ -28,6 +28,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from unsee.evaluation.metrics import is_broken
 from unsee.evaluation.runs import write_text
 from unsee.report.lines import line_chart
 from unsee.report.pareto import pareto_svg
@@ -114,13 +115,19 @@ def ablation_table(result: dict[str, Any]) -> str:
         return f"{value:{sign}.1f} [{low:{sign}.1f}, {high:{sign}.1f}]"
 
     lines = [
-        "| variant | seeds | gap to gold | difference to the start | verdict | forget | retain | "
-        "look-alikes | visible | seconds |",
-        "| --- | ---: | --- | --- | --- | ---: | ---: | ---: | ---: | ---: |",
+        "| variant | judged on | gap to gold | difference to the start | verdict | forget | "
+        "retain | look-alikes | visible | seconds |",
+        "| --- | --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in verdicts(result["rows"]):
+        if "failed" in row:
+            dashes = f" {MISSING} |" * 5
+            lines.append(f"| {row['variant']} | | | | can't be run: {row['failed']} |{dashes}")
+            continue
         verdict = "broken" if row["broken"] else row["verdict"]
-        cells = [row["variant"], str(row["seeds"]), interval(row["gap"])]
+        many = "" if row["seeds"] == 1 else "s"
+        judged = f"{row['seeds']} seed{many}, {row['stage']}"
+        cells = [row["variant"], judged, interval(row["gap"])]
         cells += [interval(row["difference"], "+"), verdict]
         cells += [f"{row[g]:.1f}" for g in ("forget", "retain", "lookalike", "visible")]
         lines.append("| " + " | ".join([*cells, f"{row['seconds']:.0f}"]) + " |")
@@ -149,7 +156,7 @@ def final_table(result: dict[str, Any]) -> str:
     lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
     for line in summary(result["rows"]):
         gap = line.get("gap")
-        cells = [line["model"], str(line["seeds"])]
+        cells = [line["model"] + (" (broken)" if line["broken"] else ""), str(line["seeds"])]
         cells.append(f"{gap[0]:.1f} [{gap[1]:.1f}, {gap[2]:.1f}]" if gap else MISSING)
         for group in ("forget", "retain", "lookalike", "visible"):
             cells.append(percent_cell(line[f"{group}/vqa_accuracy"]))
@@ -170,6 +177,7 @@ def retain_table(result: dict[str, Any]) -> str:
     lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
     for row in result["rows"]:
         cells = [str(row["times"]) if row["times"] else "before"]
+        cells[0] += " (broken)" if is_broken(row, result["rows"][0]) else ""
         cells += [percent_cell(row[f"{group}/vqa_accuracy"]) for group in groups]
         lines.append("| " + " | ".join([*cells, f"{row['gold_gap']:.1f}"]) + " |")
     return "\n".join(lines)

@@ -23,21 +23,24 @@ def front(points: Mapping[str, tuple[float, float]]) -> list[str]:
 
 
 def pareto_svg(rows: Sequence[Mapping[str, Any]], kept: str) -> str:
-    """One point a variant, the front joined and named.
+    """One point a variant, the front joined and named; broken ones are never on it.
 
     Args:
         rows: of an ablation, of one or several seeds, which are averaged.
         kept: what is kept: `retain`, `lookalike` or `visible`.
     """
     found: dict[str, list[tuple[float, float]]] = {}
+    broken = {row["variant"] for row in rows if row.get("broken")}
     for row in rows:
+        if "failed" in row:
+            continue
         pair = row["forget/vqa_accuracy"], row[f"{kept}/vqa_accuracy"]
         found.setdefault(row["variant"], []).append(pair)
     points = {
         name: (sum(x for x, _ in pairs) / len(pairs), sum(y for _, y in pairs) / len(pairs))
         for name, pairs in found.items()
     }
-    best = front({name: point for name, point in points.items() if name not in MARKS})
+    best = front({name: point for name, point in points.items() if name not in {*MARKS, *broken}})
     lowest = min(0.9, *(y for _, y in points.values())) - 0.02
     wide, high = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from unsee.errors import UnseeError
+from unsee.evaluation.metrics import is_broken as is_broken_beside
 
 FEATURE_MAP = "feature_map.json"
 VANILLA, GOLD = "vanilla", "gold"
-BROKEN_BY = 0.10
-"""A run whose retain or visible accuracy lies further than this below vanilla's is broken."""
 
 
 @dataclass
@@ -93,11 +92,9 @@ def is_broken(run: Run, vanilla: Run | None) -> bool:
     """Whether retain or visible lies more than 10 points below vanilla (protocol)."""
     if vanilla is None or run is vanilla:
         return False
-    for key in ("retain/vqa_accuracy", "visible/vqa_accuracy"):
-        ours, theirs = run.number(key), vanilla.number(key)
-        if ours is not None and theirs is not None and theirs - ours > BROKEN_BY + 1e-9:
-            return True
-    return False
+    keys = ("retain/vqa_accuracy", "visible/vqa_accuracy")
+    ours, theirs = ({key: r.number(key) for key in keys} for r in (run, vanilla))
+    return is_broken_beside(ours, theirs)
 
 
 def read_run(folder: Path, name: str | None = None) -> Run:

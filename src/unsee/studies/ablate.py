@@ -3,7 +3,8 @@
 1. *Screen*: each variant differs from the starting point in one switch (some need a second one);
    one seed.
 2. *Confirm*: the best eight and the starting point on further seeds, with intervals of the
-   difference by a bootstrap over people, paired.
+   difference by a bootstrap over people, paired. What was chosen by the first seed is judged by the
+   others alone.
 
 The criterion is `gold_gap` on validation people and pictures. No test person is looked at.
 """
@@ -17,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 from unsee.data.faces.splits import make_split
 from unsee.errors import UnseeError
 from unsee.evaluation.intervals import gap_interval
-from unsee.evaluation.metrics import gold_gap, group_gaps, js_to_gold
+from unsee.evaluation.metrics import gold_gap, group_gaps, is_broken, js_to_gold
+from unsee.methods.config import own_options
+from unsee.methods.vkd_config import VKDConfig
 from unsee.studies import trial
 from unsee.studies.ledger import Ledger
 from unsee.studies.parallel import each
@@ -135,13 +138,14 @@ def ablate(
                     f"--seed {seed} --models vanilla,gold-validation --output {models}`"
                 )
     about: dict[str, Any] = {"study": "ablation of VKD", "criterion": "gold_gap"}
-    about |= {"people": "validation", "pictures": "validation", "base": base or {}}
+    about |= {"people": "validation", "pictures": "validation"}
+    about["start"] = own_options(VKDConfig(output_dir="", **(base or {})))
     ledger = Ledger(output, about, ("variant", "seed"))
     first, *others = seeds
     _run(ledger, models, faces, first, dict.fromkeys([START, *chosen]), base or {}, say, jobs)
     if others:
         best = sorted(
-            (row for row in ledger.rows if row["seed"] == first and row["variant"] in VARIANTS),
+            (row for row in ledger.rows if row["seed"] == first and "gold_gap" in row),
             key=lambda row: (row["broken"], row["gold_gap"]),
         )
         names = dict.fromkeys([START, *(row["variant"] for row in best[:CONFIRMED])])
@@ -151,9 +155,18 @@ def ablate(
 
 
 def _attempt(source: str, options: dict[str, Any], split: Split) -> tuple[Any, Any]:
+    """What `trial.attempt` finds and the threads that it had, or why it could not be done."""
+    import torch
+
     from unsee.data.faces.benchmark import Faces
 
-    return trial.attempt(source, "vkd", options, Faces(progress=False), split, "validation")
+    try:
+        found, rows = trial.attempt(
+            source, "vkd", options, Faces(progress=False), split, "validation"
+        )
+    except UnseeError as error:
+        return {"failed": str(error)}, []
+    return {**found, "threads": torch.get_num_threads()}, rows
 
 
 def _run(
@@ -172,12 +185,13 @@ def _run(
     references: dict[str, Any] = {}
     for name in ("gold", "vanilla"):
         row = ledger.find(variant=name, seed=seed)
+        source = str(root / ("gold-validation" if name == "gold" else name))
+        checkpoint = ledger.same_model(name, source, variant=name, seed=seed)
         if row is None or name == "gold":
-            folder = "gold-validation" if name == "gold" else name
-            scores, rows = trial.ask(str(root / folder), faces, split, "validation")
-            references[name] = (scores, rows)
+            references[name] = trial.ask(source, faces, split, "validation")
         if row is None:
-            ledger.add({"variant": name, "seed": seed, "options": {}, **references[name][0]})
+            row = {"variant": name, "seed": seed, "options": {}, "checkpoint": checkpoint}
+            ledger.add({**row, **references[name][0]})
     vanilla = ledger.find(variant="vanilla", seed=seed) or {}
     gold, gold_rows = references["gold"]
     options = {
@@ -188,6 +202,10 @@ def _run(
     tasks = {name: (str(root / "vanilla"), chosen, split) for name, chosen in options.items()}
     for name, (found, rows) in each(_attempt, tasks, jobs):
         row = {"variant": name, "seed": seed, "options": options[name], **found}
+        if "failed" in found:
+            ledger.add(row)
+            say(f"seed {seed}, {name}: {found['failed']}")
+            continue
         row["gold_gap"] = round(gold_gap(found, gold), 3)
         row |= {f"gold_gap/{g}": round(v, 3) for g, v in group_gaps(found, gold).items()}
         row["js_to_gold"] = js_to_gold(rows, gold_rows)
@@ -196,42 +214,56 @@ def _run(
         say(f"seed {seed}, {name}: gold_gap {row['gold_gap']:.1f} in {found['seconds']:.0f} s")
 
 
-def is_broken(scores: Any, vanilla: Any) -> bool:
-    """Whether retained people or what can be seen fell by more than 10 points (protocol)."""
-    keys = ("retain/vqa_accuracy", "visible/vqa_accuracy")
-    return any(scores[key] < vanilla[key] - 0.10 for key in keys)
-
-
 def verdicts(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A line a variant: over its seeds, `gold_gap` with interval, and the difference to the start.
+    """A line a variant: `gold_gap` with interval, and the difference to the start.
+
+    A variant that was confirmed is judged by the seeds that confirmed it. A verdict other than `no
+    evidence` needs an interval without 0 at a level corrected for the number of variants that are
+    judged on the same seeds (Bonferroni, 5 % for all together); the intervals shown are 95 %.
 
     Returns:
-        Lines with `variant`, `seeds`, `gap` and `difference`, both (value, low, high), `verdict`:
-        `better`, `worse` or `no evidence`, and `broken`; the best first, broken ones last.
+        Lines with `variant`, `stage` (`screened` or `confirmed`), `seeds`, `gap` and `difference`,
+        both (value, low, high), `verdict`: `better`, `worse` or `no evidence`, `broken`, accuracies
+        of the groups in percent, and `failed`, why it could not be run; the best first, broken and
+        failed ones last.
     """
+    names = dict.fromkeys(r["variant"] for r in rows if r["variant"] not in ("vanilla", "gold"))
+    whole = [row for row in rows if "failed" not in row]
+    of = {(row["variant"], row["seed"]): row for row in whole}
+    start = sorted(seed for name, seed in of if name == START)
+    screening = rows[0]["seed"] if rows else None
 
     def counts(name: str, seeds: Sequence[int]) -> list[Any]:
-        found = {row["seed"]: row["by_person"] for row in rows if row["variant"] == name}
-        return [found[seed] for seed in seeds]
+        return [of[name, seed]["by_person"] for seed in seeds]
 
-    names = dict.fromkeys(r["variant"] for r in rows if r["variant"] not in ("vanilla", "gold"))
-    start = {row["seed"] for row in rows if row["variant"] == START}
+    seeds_of: dict[str, tuple[int, ...]] = {}
+    for name in names:
+        seeds = [seed for seed in start if (name, seed) in of]
+        confirming = [seed for seed in seeds if seed != screening]
+        if seeds:
+            seeds_of[name] = tuple(confirming or seeds)
     lines = []
     for name in names:
-        of_name = [row for row in rows if row["variant"] == name]
-        seeds = sorted({row["seed"] for row in of_name} & start)
-        if not seeds:
+        if name not in seeds_of:
+            why = next((row["failed"] for row in rows if row["variant"] == name), "")
+            lines.append({"variant": name, "failed": why})
             continue
-        golds, ours = counts("gold", seeds), counts(name, seeds)
+        seeds = list(seeds_of[name])
+        golds, ours, others = (counts(which, seeds) for which in ("gold", name, START))
+        tests = sum(other == seeds_of[name] for other in seeds_of.values())
+        _, low, high = gap_interval(ours, golds, others, count=10_000, level=1 - 0.05 / tests)
+        found = [of[name, seed] for seed in seeds]
         line: dict[str, Any] = {"variant": name, "seeds": len(seeds)}
+        line["stage"] = "screened" if seeds == [screening] else "confirmed"
         line["gap"] = gap_interval(ours, golds)
-        line["difference"] = gap_interval(ours, golds, counts(START, seeds))
-        _, low, high = line["difference"]
+        line["difference"] = gap_interval(ours, golds, others)
         line["verdict"] = "better" if high < 0 else "worse" if low > 0 else "no evidence"
-        line["broken"] = any(row["broken"] for row in of_name)
+        line["broken"] = any(row["broken"] for row in found)
         for group in ("forget", "retain", "lookalike", "visible"):
-            values = [100 * row[f"{group}/vqa_accuracy"] for row in of_name]
+            values = [100 * row[f"{group}/vqa_accuracy"] for row in found]
             line[group] = sum(values) / len(values)
-        line["seconds"] = sum(row["seconds"] for row in of_name) / len(of_name)
+        line["seconds"] = sum(row["seconds"] for row in found) / len(found)
         lines.append(line)
-    return sorted(lines, key=lambda line: (line["broken"], line["gap"][0]))
+    return sorted(
+        lines, key=lambda x: ("failed" in x, x.get("broken", False), x.get("gap", [0])[0])
+    )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from unsee.data.faces.splits import make_split
 from unsee.errors import UnseeError
 from unsee.evaluation.intervals import gap_interval
-from unsee.evaluation.metrics import gold_gap, group_gaps, js_to_gold
+from unsee.evaluation.metrics import gold_gap, group_gaps, is_broken, js_to_gold
 from unsee.studies import trial
 from unsee.studies.ledger import Ledger
 
@@ -79,8 +79,8 @@ def final(
 def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """A line a model: means over its seeds, and `gap` (value, low, high) over their people.
 
-    `gap` is that of the accuracies over all seeds together; `forget`, `retain`, `lookalike` and
-    `visible` are means of accuracies in percent.
+    `gap` is that of the accuracies over all seeds together; the rest are the rows' own keys. What
+    is broken (protocol) with any seed says so, and comes last.
     """
     lines = []
     for name in dict.fromkeys(row["model"] for row in rows):
@@ -97,8 +97,10 @@ def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         if name != GOLD:
             ours, theirs = ([x[s]["by_person"] for s in seeds] for x in (of_name, golds))
             line["gap"] = gap_interval(ours, theirs)
+        before = {row["seed"]: row for row in rows if row["model"] == VANILLA}
+        line["broken"] = any(is_broken(of_name[s], before[s]) for s in seeds if s in before)
         lines.append(line)
-    return lines
+    return sorted(lines, key=lambda line: line["broken"])
 
 
 if __name__ == "__main__":

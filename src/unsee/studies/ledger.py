@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,19 @@ from typing import Any
 
 from unsee.errors import UnseeError
 from unsee.evaluation.runs import write_text
+
+
+def fingerprint(source: str) -> str:
+    """Tells checkpoints apart: a hash of the weights, or the name of what is on the hub."""
+    files = sorted(Path(source).glob("*.safetensors"))
+    if not files:
+        return source
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as opened:
+            while block := opened.read(1 << 22):
+                digest.update(block)
+    return digest.hexdigest()[:16]
 
 
 class Ledger:
@@ -20,17 +34,50 @@ class Ledger:
         keys: fields that tell rows apart.
 
     Raises:
-        UnseeError: the file can't be read.
+        UnseeError: the file can't be read or written, or its rows are about something else.
     """
 
     def __init__(self, path: Path, about: Mapping[str, Any], keys: tuple[str, ...]) -> None:
         self.path, self.about, self.keys = path, dict(about), keys
         self.rows: list[dict[str, Any]] = []
-        if path.exists():
-            try:
-                self.rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
-            except (ValueError, KeyError, TypeError) as error:
-                raise UnseeError(f"{path} holds no rows of a study: move it away") from error
+        try:
+            if path.exists():
+                kept = json.loads(path.read_text(encoding="utf-8"))
+                self.rows, about_kept = kept["rows"], kept["about"]
+            else:
+                write_text(path, "")  # so that a place that can't be written to is found now
+                path.unlink()
+                about_kept = json.loads(json.dumps(self.about))
+        except OSError as error:
+            raise UnseeError(f"{path} can't be used: {error.strerror}") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise UnseeError(f"{path} holds no rows of a study: move it away") from error
+        if self.rows and about_kept != json.loads(json.dumps(self.about)):
+            raise UnseeError(
+                f"{path} holds rows of a study with other settings: move it away, or choose "
+                "another file"
+            )
+
+    def same_model(self, name: str, source: str, **wanted: Any) -> str:
+        """The fingerprint of a checkpoint, to be kept in its rows as `checkpoint`.
+
+        Args:
+            name: of the model, for the message.
+            source: its folder, or its name on the hub.
+            wanted: values of fields of the rows that are about it.
+
+        Raises:
+            UnseeError: those rows are about another checkpoint.
+        """
+        found = fingerprint(source)
+        for row in self.rows:
+            ours = all(row.get(key) == value for key, value in wanted.items())
+            if ours and row.get("checkpoint", found) != found:
+                raise UnseeError(
+                    f"{self.path} holds rows of another {name} than {source}: move it away, or "
+                    "choose another file"
+                )
+        return found
 
     def find(self, **wanted: Any) -> dict[str, Any] | None:
         """The row with these values of the keys, or None."""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import Any, TypeVar
+
+from unsee.errors import UnseeError
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -22,26 +26,44 @@ def each(
         jobs: tasks at a time; 1 runs them here, in order.
 
     Yields:
-        (key, result), in the order in which tasks are finished.
+        (key, result), in the order in which tasks are finished. When it is left early, by Ctrl-C or
+        an error, tasks that are under way are given up at once.
+
+    Raises:
+        UnseeError: a process was killed, for want of memory most likely.
     """
     if jobs == 1:
         for key, arguments in tasks.items():
             yield key, work(*arguments)
         return
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    with ProcessPoolExecutor(
-        jobs, mp_context=get_context("spawn"), initializer=_threads, initargs=(threads,)
-    ) as pool:
-        waiting = {pool.submit(work, *arguments): key for key, arguments in tasks.items()}
-        try:
-            for done in as_completed(waiting):
-                yield waiting[done], done.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    allowed = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))
+    threads = max(1, len(allowed(0)) // jobs)
+    pool = ProcessPoolExecutor(
+        jobs, mp_context=get_context("spawn"), initializer=_begin, initargs=(threads,)
+    )
+    waiting = list(tasks.items())
+    running: dict[Future[Any], Key] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                key, arguments = waiting.pop(0)
+                running[pool.submit(work, *arguments)] = key
+            for done in wait(running, return_when=FIRST_COMPLETED).done:
+                yield running.pop(done), done.result()
+    except BrokenProcessPool as error:
+        raise UnseeError(
+            "a process was killed, most likely for want of memory: lower --jobs"
+        ) from error
+    finally:
+        if running:
+            for process in list((getattr(pool, "_processes", None) or {}).values()):
+                process.terminate()
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _threads(count: int) -> None:
+def _begin(threads: int) -> None:
+    """In every process: Ctrl-C is the parent's business."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     import torch
 
-    torch.set_num_threads(count)
+    torch.set_num_threads(threads)
