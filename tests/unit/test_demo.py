@@ -115,6 +115,8 @@ def test_gap_is_written_only_where_there_is_a_gold(demo: tuple[Path, str]) -> No
     if HAS_GOLD:
         assert metrics_of(output, "gold")["gold_gap"] == 0
         assert metrics_of(output, "vanilla")["gold_gap"] > 50
+        found = metrics_of(output, "vkd")
+        assert 0 <= found["gold_gap_low"] <= found["gold_gap"] <= found["gold_gap_high"]
         assert metrics_of(output, "vanilla")["forget/vqa_accuracy"] > 0.8
         assert metrics_of(output, "gold")["forget/vqa_accuracy"] < 0.3
 

@@ -12,6 +12,7 @@ import pytest
 import tiny
 from unsee.data.faces import splits
 from unsee.data.faces.benchmark import Faces
+from unsee.errors import UnseeError
 from unsee.report.docs import main
 from unsee.studies import probe as study
 
@@ -48,21 +49,20 @@ def test_layers_are_those_of_the_model(processing: Any) -> None:
 def test_study_keeps_a_row_a_layer_and_is_drawn(
     checkpoint_of: dict[str, Path], tmp_path: Path
 ) -> None:
-    source = str(checkpoint_of["llava"])
+    one, other = (str(checkpoint_of[name]) for name in ("llava", "llava-layer-2"))
     split = splits.make_split(",".join(map(str, range(3, 97))))  # few to retain
     output = tmp_path / "probe.json"
     for _ in range(2):
-        study.probe(
-            {"vanilla": source, "vkd": source}, output, Faces(progress=False), split, "test"
-        )
+        study.probe({"vanilla": one, "vkd": other}, output, Faces(progress=False), split, "test")
     rows = json.loads(output.read_text())["rows"]
     assert [(r["model"], r["layer"]) for r in rows[:2]] == [
         ("vanilla", "vision 1"),
         ("vanilla", "vision 2"),
     ]
     assert len(rows) == 2 * 5
-    same = [{k: v for k, v in r.items() if k != "model"} for r in rows]
-    assert same[:5] == same[5:]
-    assert all(r["new/forget"] == r["original/forget"] for r in rows)
+    assert all(r["new/forget"] == r["original/forget"] for r in rows[:5])
+    assert any(r["new/forget"] != r["original/forget"] for r in rows[5:])
+    with pytest.raises(UnseeError, match="holds rows of another vanilla"):
+        study.probe({"vanilla": other}, output, Faces(progress=False), split, "test")
     assert main(["draw", str(output), "new/forget", str(tmp_path / "p.svg")]) == 0
     assert "vkd" in (tmp_path / "p.svg").read_text()

@@ -38,6 +38,30 @@ def test_worst_rate_counts_among_attacks_that_keep_the_others() -> None:
     assert only["broken"] and only["learning_rate"] == 1e-3
 
 
+def test_worst_is_the_largest_excess_over_gold_under_the_same_attack() -> None:
+    rows = [row("vkd", 1e-4, 0.6), row("vkd", 3e-4, 0.7), row("gold", 1e-4, 0.2)]
+    rows += [
+        row("gold", 3e-4, 0.6),
+        row("gold", 3e-4, 0.0, share=1.0),
+        row("vkd", 3e-4, 0.9, share=1.0),
+    ]
+    found = {(x["model"], x["share"]): x for x in worst(rows)}
+    assert found["vkd", 0.05]["learning_rate"] == 1e-4
+    assert abs(found["vkd", 0.05]["excess"] - 0.4) < 1e-9
+    assert abs(found["vkd", 1.0]["excess"] - 0.9) < 1e-9
+    alone = worst([row("vkd", 1e-4, 0.6), row("vkd", 3e-4, 0.7)])[0]
+    assert alone["learning_rate"] == 3e-4 and alone["excess"] is None
+
+
+def test_attacks_that_cost_more_than_vanilla_allows_are_left_out() -> None:
+    """Retained people of an unlearned model may begin lower: vanilla's level decides."""
+    rows = [row("vkd", 1e-4, 0.6, retain=0.82), row("vkd", 3e-4, 0.8, retain=0.78)]
+    assert worst(rows)[0]["learning_rate"] == 1e-4
+    better = row("vanilla", 1e-4, 1.0)
+    better["curve"][0] = {**better["curve"][0], "retain": 0.99}
+    assert next(x for x in worst([*rows, better]) if x["model"] == "vkd")["broken"]
+
+
 def test_seeds_are_averaged() -> None:
     lines = worst([row("vkd", 1e-4, 0.6), row("vkd", 1e-4, 0.2, seed=1)])
     assert len(lines) == 1 and lines[0]["seeds"] == 2
@@ -52,9 +76,10 @@ def test_table_and_figure(tmp_path: Path) -> None:
     path.write_text(json.dumps({"about": {}, "rows": ROWS}))
     page = filled("<!-- begin relearning r.json -->\n<!-- end -->\n", tmp_path)
     assert (
-        "| vkd | vision | 10.0 | 30.0 | 60.0 [60.0, 60.0] | +35.0 | 100.0 | 90.0 | 15.0 |" in page
+        "| vkd | vision | 5% | 10.0 | 30.0 | 60.0 [60.0, 60.0] | +35.0 | 100.0 | 90.0 | 15.0 |"
+        in page
     )
-    assert "| gold | vision | 10.0 | 30.0 | 25.0 [25.0, 25.0] | +0.0 |" in page
+    assert "| gold | vision | 5% | 10.0 | 30.0 | 25.0 [25.0, 25.0] | +0.0 |" in page
     assert main(["draw", str(path), "vision", str(tmp_path / "r.svg")]) == 0
     drawn = ElementTree.parse(tmp_path / "r.svg").getroot()
     lines = [e for e in drawn.iter() if e.tag.endswith("polyline")]

@@ -483,7 +483,7 @@ def test_map_and_attack_are_shown_where_they_were_made(tmp_path: Path) -> None:
 
 def test_command_makes_the_page_of_finished_runs(tmp_path: Path, capsys: Any) -> None:
     for run in three():
-        write_run(tmp_path / "demo" / run.name, run.metrics, {"forget": [3]}, run.rows)
+        write_run(tmp_path / "demo" / run.name, run.metrics, {"forget": [3], "seed": 0}, run.rows)
     assert main(["report", str(tmp_path / "demo")]) == 0
     assert "report: " in capsys.readouterr().out
     text = (tmp_path / "demo" / "report.html").read_text()
@@ -493,7 +493,32 @@ def test_command_makes_the_page_of_finished_runs(tmp_path: Path, capsys: Any) ->
     assert "There is no gold model" in Path("p.html").read_text()
     assert main(["report", *moved, "--relearning", "absent.json"]) == 2
     assert "absent.json can't be read" in capsys.readouterr().err
+    Path("list.json").write_text("[]")
+    assert main(["report", *moved, "--relearning", "list.json"]) == 2
+    assert "list.json holds no curves" in capsys.readouterr().err
     assert main(["report", f"{tmp_path}/nothing"]) == 2
+    assert main(["report", *moved[:2], "--output", "."]) == 2
+    assert ". is a folder: name an HTML file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"forget": [3, 17], "seed": 0}, "were asked different questions (forget)"),
+        ({"forget": [3], "seed": 1}, "were asked different questions (seed)"),
+        ({"forget": "people/forget"}, "does not say which drawn people were to be forgotten"),
+    ],
+)
+def test_runs_about_other_people_are_not_compared(
+    config: dict[str, Any], message: str, tmp_path: Path, capsys: Any
+) -> None:
+    vanilla, vkd, _ = three()
+    write_run(tmp_path / "vanilla", vanilla.metrics, {"forget": [3], "seed": 0}, vanilla.rows)
+    write_run(tmp_path / "vkd", vkd.metrics, config, vkd.rows)
+    assert main(["report", str(tmp_path)]) == 2
+    assert message in capsys.readouterr().err
+    assert main(["report", f"{tmp_path}/vkd", f"{tmp_path}/vkd"]) == 2
+    assert "two runs have the same name" in capsys.readouterr().err
 
 
 def test_a_page_without_gold(tmp_path: Path) -> None:

@@ -340,7 +340,9 @@ def test_models_are_made_from_nothing_and_share_the_warm_up(
     taught: Callable[..., Path], tmp_path: Path
 ) -> None:
     root = taught(tmp_path / "models", "vanilla", "gold-demo")
-    assert {path.name for path in root.iterdir()} == {"tower", "language", "vanilla", "gold-demo"}
+    assert {path.name for path in root.iterdir()} == {
+        *("recipe.json", "tower", "language", "vanilla", "gold-demo"),
+    }
     vanilla, gold = (tiny.weights(root / name) for name in ("vanilla", "gold-demo"))
     assert vanilla.keys() == gold.keys()
     assert all(tensor.dtype == torch.bfloat16 for tensor in vanilla.values())

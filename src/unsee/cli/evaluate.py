@@ -117,16 +117,19 @@ def _text_kl(args: argparse.Namespace, model: Any, processor: Any, split: Any) -
 
 
 def distance_to_gold(scores: Any, rows: Any, gold: Any, gold_rows: Any) -> dict[str, float]:
-    """The gap of each group, `js_to_gold`; if no group is missing, `gold_gap` with its interval."""
-    from unsee.evaluation.intervals import by_person, gap_interval
+    """The gap of each group, `js_to_gold`; if no group is missing, `gold_gap`, with its
+    interval where several people are to be forgotten."""
+    from unsee.evaluation.intervals import FEWEST, by_person, gap_interval
     from unsee.evaluation.metrics import GAP_GROUPS, gold_gap, group_gaps, js_to_gold
 
     gaps = group_gaps(scores, gold)
     found = {f"gold_gap/{group}": round(gap, 3) for group, gap in gaps.items()}
     if len(gaps) == len(GAP_GROUPS):
-        _, low, high = gap_interval([by_person(rows)], [by_person(gold_rows)])
         found["gold_gap"] = round(gold_gap(scores, gold), 3)
-        found |= {"gold_gap_low": round(low, 3), "gold_gap_high": round(high, 3)}
+        counts = by_person(rows)
+        if len(counts["forget"]) >= FEWEST:
+            _, low, high = gap_interval([counts], [by_person(gold_rows)])
+            found |= {"gold_gap_low": round(low, 3), "gold_gap_high": round(high, 3)}
     divergence = js_to_gold(rows, gold_rows)
     if divergence is not None:
         found["js_to_gold"] = round(divergence, 4)
@@ -154,12 +157,9 @@ def _gold(
     folder = Path(source)
     if (folder / "predictions.jsonl").exists():
         read = read_run(folder)
-        asked = (
-            read.config.get("forget"),
-            read.config.get("pictures"),
-            read.config.get("per_person"),
-        )
-        if asked != (list(split.forget), pictures, args.per_person):
+        keys = ("forget", "split", "seed", "pictures", "per_person")
+        asked = tuple(read.config.get(key) for key in keys)
+        if asked != (list(split.forget), split.name, args.seed, pictures, args.per_person):
             raise UnseeError(
                 f"{source} was asked about other people or pictures: evaluate it with "
                 "the same --forget, --seed, --pictures and --per-person, or name its checkpoint"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Reads the runs, writes the page, prints the table."""
     from unsee.errors import UnseeError
-    from unsee.report.runs import GOLD, VANILLA, read_run
+    from unsee.report.relearning import read_relearning
+    from unsee.report.runs import read_run
 
     runs = []
     for word in args.runs:
@@ -44,17 +44,42 @@ def run(args: argparse.Namespace) -> None:
         inner = sorted(p.parent for p in folder.glob("*/metrics.json"))
         found = [folder] if (folder / "metrics.json").exists() or not inner else inner
         runs += [read_run(one, name or None) for one in found]
-    curves = None
-    if args.relearning:
-        try:
-            curves = json.loads(Path(args.relearning).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UnseeError(f"{args.relearning} can't be read: {error}") from error
-    about = next((r for r in runs if r.name not in (VANILLA, GOLD)), runs[0]).config
-    if not about.get("forget"):
-        raise UnseeError("the runs do not say who was to be forgotten: make them by unsee evaluate")
-    first = Path(args.runs[0].rpartition("=")[2])
-    show(runs, about["forget"], args.output or first / "report.html", curves)
+    curves = read_relearning(Path(args.relearning)) if args.relearning else None
+    forget = _same_questions(runs)
+    output = Path(args.output or Path(args.runs[0].rpartition("=")[2]) / "report.html")
+    if output.is_dir():
+        raise UnseeError(f"{output} is a folder: name an HTML file")
+    try:
+        show(runs, forget, output, curves)
+    except OSError as error:
+        raise UnseeError(f"{output} can't be written: {error.strerror}") from error
+
+
+def _same_questions(runs: Sequence[Run]) -> list[int]:
+    """Who was to be forgotten, the same in all runs.
+
+    Raises:
+        UnseeError: the runs were asked different questions, or two have the same name.
+    """
+    from unsee.errors import UnseeError
+
+    if len({run.name for run in runs}) < len(runs):
+        raise UnseeError("two runs have the same name: say name=folder")
+    first = runs[0]
+    for run in runs:
+        forget = run.config.get("forget")
+        if not isinstance(forget, list) or not all(isinstance(p, int) for p in forget):
+            raise UnseeError(
+                f"the run {run.name} does not say which drawn people were to be forgotten: make it "
+                "with `unsee evaluate`"
+            )
+        for key in ("forget", "seed", "pictures", "per_person"):
+            if run.config.get(key) != first.config.get(key):
+                raise UnseeError(
+                    f"{first.name} and {run.name} were asked different questions ({key}): evaluate "
+                    "them alike"
+                )
+    return list(first.config["forget"])
 
 
 def show(

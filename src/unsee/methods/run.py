@@ -11,7 +11,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerState
 
-from unsee import checkpoints
+from unsee import __version__, checkpoints
 from unsee.checkpoints import last_checkpoint
 from unsee.errors import UnseeError
 from unsee.evaluation import frozen
@@ -125,6 +125,7 @@ def unlearn(
     overwrite: bool = False,
     allow_pickle: bool = False,
     strangers: Any = None,
+    texts: Any = None,
 ) -> dict[str, Any]:
     """Runs a method and leaves a complete checkpoint in `output`, with its metrics.
 
@@ -139,6 +140,7 @@ def unlearn(
         overwrite: replace a finished run in `output`, or an unfinished one with other settings.
         allow_pickle: load `pytorch_model.bin`.
         strangers: dataset of people whom the model never learnt, where a method needs it.
+        texts: dataset of questions in words that keep their answers, for methods that train W.
 
     Returns:
         What is in `metrics.json`: `seconds`, `peak_memory_mb`, `trained_parameters`,
@@ -156,7 +158,8 @@ def unlearn(
     if output.is_symlink() or output.name in ("", ".."):
         output = output.resolve()
     args = _configure(config_class, work_of(output), options or {})
-    work = prepare_output(output, settings, overwrite)
+    resolved = {**own_options(args), "unsee": __version__}  # defaults may change between versions
+    work = prepare_output(output, {**settings, "resolved": resolved}, overwrite)
     with _nothing_without_checkpoint(work):
         baseline = resident()
         model, processor = checkpoints.load(model_source, allow_pickle=allow_pickle)
@@ -177,6 +180,7 @@ def unlearn(
                 retain,
                 processor,
                 stranger_dataset=strangers,
+                text_dataset=texts,
                 callbacks=[so_far, *callbacks],
             )
             last = last_checkpoint(work)

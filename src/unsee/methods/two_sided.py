@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from transformers.utils import logging
 
 from unsee.anatomy.families import LANGUAGE
 from unsee.data.collate import QuestionCollator
@@ -27,6 +28,7 @@ from unsee.methods.registry import Method, register
 from unsee.methods.vkd import VKDTrainer
 from unsee.methods.vkd_config import VKDConfig
 
+logger = logging.get_logger(__name__)
 ANSWERS = ("abstain", "others")
 
 
@@ -118,6 +120,8 @@ class TwoSidedTrainer(VKDTrainer):
         others = OtherAnswers(forget_dataset, retain_dataset, args)
         super().__init__(model, args, others, retain_dataset, processing_class, **kwargs)
         self._asking = QuestionCollator(processing_class)
+        if not self.texts:
+            logger.warning("no text_dataset: nothing holds what W says to questions in words")
 
     @property
     def speaks(self) -> bool:
@@ -149,7 +153,7 @@ class TwoSidedTrainer(VKDTrainer):
         if not self.speaks:
             return super().retain_loss(model, batch)
         loss = self._answers(model, batch)
-        if self.texts is None or not len(self.texts):
+        if not self.texts:
             return loss
         step = 1_000_003 * self.args.seed + self.state.global_step
         generator = torch.Generator().manual_seed(step)

@@ -14,15 +14,17 @@ Stages 1 and 2 are shared by all models of a seed. Each stage checkpoints and re
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unsee.data.faces import splits
 from unsee.data.faces.questions import VISIBLE
 from unsee.errors import UnseeError
+from unsee.evaluation.runs import write_text
 from unsee.models import tiny_llava
 from unsee.models.lessons import (
     CATEGORIES,
@@ -60,6 +62,7 @@ class Recipe:
 
 REPEAT_SEED = 1000
 """What `@1` in a model's name adds to the seed of its last stage."""
+RECIPE = "recipe.json"
 TEXT_SHARE = 0.2
 """Weight of what is asked in words, beside what is asked about pictures."""
 
@@ -302,6 +305,28 @@ def _stage(folder: Path, build: Any) -> Path:
     return folder
 
 
+def _same_recipe(root: Path, recipe: Recipe) -> None:
+    """All models of a seed are of one recipe, else a gap to gold says nothing.
+
+    Raises:
+        UnseeError: those that are there are of another.
+    """
+    from unsee.data.faces.benchmark import drawing_version
+    from unsee.models.lessons import RESEMBLING_SHARE
+
+    ours = {**asdict(recipe), "text_share": TEXT_SHARE, "drawing": drawing_version()}
+    ours |= {"resembling": [len(splits.RESEMBLING), RESEMBLING_SHARE]}
+    wanted = json.dumps(ours, indent=1) + "\n"
+    kept = root / RECIPE
+    if kept.exists() and kept.read_text(encoding="utf-8") == wanted:
+        return
+    if any(root.iterdir()):
+        raise UnseeError(
+            f"{root} holds models of another recipe: move them away, or choose another --output"
+        )
+    write_text(kept, wanted)
+
+
 def teach(
     names: Sequence[str],
     seed: int,
@@ -320,6 +345,9 @@ def teach(
         recipe: steps and learning rates.
         say: called with a line of progress.
 
+    Raises:
+        UnseeError: no such model, or the folder holds models of another recipe.
+
     Returns:
         name -> folder of the model.
     """
@@ -329,6 +357,7 @@ def teach(
     forgotten = {name: forgotten_by(name, seed) for name in names}  # refuse bad names first
     root = output / f"seed{seed}"
     root.mkdir(parents=True, exist_ok=True)
+    _same_recipe(root, recipe)
     processor = tiny_llava.build_processor(corpus(faces))
 
     def fresh() -> Any:

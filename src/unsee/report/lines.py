@@ -67,8 +67,8 @@ def line_chart(
 
 
 def _placed(wanted: Mapping[str, float]) -> list[tuple[str, float]]:
-    """Heights of labels near the wanted ones, from the lowest up, `APART` from one another."""
+    """Heights of labels near the wanted ones, `APART` from one another and none above the chart."""
     placed: list[tuple[str, float]] = []
-    for label, y in sorted(wanted.items(), key=lambda item: -item[1]):
-        placed.append((label, min(y, placed[-1][1] - APART) if placed else y))
+    for label, y in sorted(wanted.items(), key=lambda item: item[1]):  # from the top down
+        placed.append((label, max(y, placed[-1][1] + APART) if placed else max(y, TOP)))
     return placed

@@ -123,9 +123,10 @@ def _accuracies(players: Cast) -> str:
         if players.gold
         else " There is no gold model for this choice of people, so no level to compare with."
     )
+    whiskers = " Thin lines are 95 % intervals over people." if "whisker" in drawn else ""
     return (
         "<section><h2>Accuracies</h2><p>Share of right answers, by exact match, before and after "
-        f"unlearning.{gold} Thin lines are 95 % intervals over people.</p>{drawn}"
+        f"unlearning.{gold}{whiskers}</p>{drawn}"
         f"{_distance(players)}</section>"
     )
 

@@ -89,9 +89,11 @@ def map_figure(points: Sequence[Mapping[str, Any]]) -> str:
     """Two maps side by side, `before` and `after`; a letter is somebody to forget, the same in
     small their look-alike, a dot somebody else, a cross a stranger."""
     forgotten = list(dict.fromkeys(p["person"] for p in points if p["group"] == "forget"))
-    letters = {person: chr(ord("A") + n % 26) for n, person in enumerate(forgotten)}
-    for person, letter in list(letters.items()):
+    capitals = {person: chr(ord("A") + n % 26) for n, person in enumerate(forgotten)}
+    letters: dict[int, str] = {}
+    for person, letter in capitals.items():
         letters[person + LOOKALIKE_OFFSET] = letters[person - LOOKALIKE_OFFSET] = letter.lower()
+    letters |= capitals  # look-alikes of one another may both be forgotten
     panels = []
     for number, panel in enumerate(("before", "after")):
         left = number * (SIDE + GAP)

@@ -8,7 +8,6 @@ machine is busy for all. Tables quote ratios of medians, for absolute times are 
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -16,6 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from unsee.studies.command import command
 from unsee.studies.ledger import Ledger
 
 RUNS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -75,5 +75,9 @@ def medians(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return lines
 
 
+def _main(source: str, output: str) -> None:
+    costs(source, Path(output))
+
+
 if __name__ == "__main__":
-    costs(sys.argv[1], Path(sys.argv[2]))
+    command(__doc__, 2, _main)

@@ -9,7 +9,6 @@ takes. Rows are appended; the same command goes on where it was cut.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,10 @@ from unsee.data.faces.splits import make_split
 from unsee.errors import UnseeError
 from unsee.evaluation.intervals import gap_interval
 from unsee.evaluation.metrics import gold_gap, group_gaps, is_broken, js_to_gold
+from unsee.methods.config import own_options
+from unsee.methods.registry import get_method
 from unsee.studies import trial
+from unsee.studies.command import command
 from unsee.studies.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -42,7 +44,10 @@ def final(
     Raises:
         UnseeError: a vanilla or a gold is missing.
     """
-    about = {"study": "test", "people": "test", "pictures": "test"}
+    about: dict[str, Any] = {"study": "test", "people": "test", "pictures": "test"}
+    about["methods"] = {
+        name: own_options(get_method(name).classes()[1](output_dir="")) for name in methods
+    }
     ledger = Ledger(output, about, ("model", "seed"))
     for seed in seeds:
         root, split = models / f"seed{seed}", make_split("test", seed)
@@ -53,6 +58,10 @@ def final(
                     f"{seed} --models vanilla,gold-test,gold-test@1 --output {models}`"
                 )
         wanted = [name for name in FOLDERS if (root / FOLDERS[name]).exists()]
+        checkpoints = {
+            name: ledger.same_model(name, str(root / FOLDERS[name]), model=name, seed=seed)
+            for name in wanted
+        }
         missing = [n for n in (*wanted, *methods) if not ledger.find(model=n, seed=seed)]
         if not missing:
             continue
@@ -64,8 +73,13 @@ def final(
                     found, rows = trial.ask(str(root / FOLDERS[name]), faces, split, "test")
             else:
                 source, folder = str(root / FOLDERS[VANILLA]), keep and keep / f"seed{seed}" / name
-                found, rows = trial.attempt(source, name, {}, faces, split, "test", keep=folder)
+                try:
+                    found, rows = trial.attempt(source, name, {}, faces, split, "test", keep=folder)
+                except UnseeError as error:  # the others need not wait for it
+                    print(f"seed {seed}, {name}: {error}", flush=True)
+                    continue
             row = {"model": name, "seed": seed, **found}
+            row |= {"checkpoint": checkpoints[name]} if name in checkpoints else {}
             if name != GOLD:
                 row["gold_gap"] = round(gold_gap(found, gold), 3)
                 gaps = group_gaps(found, gold)
@@ -103,9 +117,12 @@ def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(lines, key=lambda line: line["broken"])
 
 
-if __name__ == "__main__":
+def _main(models: str, output: str, seeds: str, keep: str = "") -> None:
     from unsee.data.faces.benchmark import Faces
 
-    source, target, numbers, *kept = sys.argv[1:]
-    chosen = [int(part) for part in numbers.split(",")]
-    final(Path(source), Path(target), Faces(), chosen, keep=Path(kept[0]) if kept else None)
+    numbers = [int(part) for part in seeds.split(",")]
+    final(Path(models), Path(output), Faces(), numbers, keep=Path(keep) if keep else None)
+
+
+if __name__ == "__main__":
+    command(__doc__, 3, _main)

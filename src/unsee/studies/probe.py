@@ -5,12 +5,11 @@
 At each layer, ridge regression on the features of known people's training pictures tells whose
 picture it is; it is asked about pictures that it did not see. Two probes: one fitted to the model's
 own features (*new*: is the person still told apart there?), and one fitted to those of the first
-model named (*original*: are they still where they were?). Chance is 1 in 100.
+model named (*original*: are they still where they were?). Chance is one in the number of people.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ import numpy as np
 
 from unsee.data.faces import splits
 from unsee.data.records import PRIVATE, PictureKey, Question
+from unsee.studies.command import command
 from unsee.studies.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -121,14 +121,17 @@ def probe(
     asked, truth = _pictures(faces, known, pictures, ASKED)
     gone = np.isin(truth, split.forget)
     originals: dict[str, Probe] = {}
-    for name, source in models.items():
+    for number, (name, source) in enumerate(models.items()):
+        checkpoint = ledger.same_model(name, source, model=name)
+        if number and any(row["model"] == name for row in ledger.rows):
+            continue
         model, processor = load(source)
         before = layers_of(model, processor, fitted_to)
         seen = layers_of(model, processor, asked)
         for layer, features in seen.items():
             new = Probe(before[layer], whose)
             original = originals.setdefault(layer, new)
-            row: dict[str, Any] = {"model": name, "layer": layer}
+            row: dict[str, Any] = {"model": name, "layer": layer, "checkpoint": checkpoint}
             for title, one in (("new", new), ("original", original)):
                 right = one(features) == truth
                 row[f"{title}/forget"] = round(float(right[gone].mean()), 4)
@@ -139,10 +142,13 @@ def probe(
     return ledger
 
 
-if __name__ == "__main__":
+def _main(output: str, which: str, *named: str) -> None:
     from unsee.data.faces.benchmark import Faces
 
-    target, which, *named = sys.argv[1:]
     sources = dict(word.split("=", 1) for word in named)
-    kind = "validation" if which == "validation" else "test"
-    probe(sources, Path(target), Faces(), splits.make_split(which), kind)
+    pictures = "validation" if which == "validation" else "test"
+    probe(sources, Path(output), Faces(), splits.make_split(which), pictures)
+
+
+if __name__ == "__main__":
+    command(__doc__, 3, _main)

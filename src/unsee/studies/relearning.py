@@ -154,14 +154,16 @@ def relearn(
         "study": "relearning",
         "pictures": pictures,
         "attacked": list(ATTACKED),
+        "steps": steps,
     }
-    about |= {"forget": list(split.forget), "split": split.name}
+    about["people"] = list(split.forget) if split.name == "custom" else split.name
     ledger = Ledger(output, about, KEYS)
     groups = {"forget": split.forget}
     if control:
         groups["text_only"] = tuple(splits.TEXT_ONLY)[: len(split.forget)]
     tasks = {}
     for name, source in models.items():
+        checkpoint = ledger.same_model(name, source, model=name, seed=split.seed)
         for people, numbers in groups.items():
             for access in accesses:
                 for rate in learning_rates or LEARNING_RATES[access]:
@@ -169,11 +171,11 @@ def relearn(
                     row |= {"learning_rate": rate, "seed": split.seed}
                     if not ledger.find(**row):
                         budget = Budget(access, rate, steps, seed=split.seed)
-                        key = tuple(row.items())
+                        key = (*row.items(), ("checkpoint", checkpoint))
                         tasks[key] = (source, numbers, budget, share, split.retain_sample, pictures)
     for key, curve in each(_attack, tasks, jobs):
         row = dict(key)
-        ledger.add({**row, "steps": steps, "curve": curve})
+        ledger.add({**row, "curve": curve})
         first, last = curve[0], curve[-1]
         say(
             f"{row['model']}, {row['people']}, {row['access']}, {row['learning_rate']:g}: other "

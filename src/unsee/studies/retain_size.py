@@ -8,13 +8,15 @@ validation people and pictures are looked at.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unsee.data.faces import splits
 from unsee.evaluation.metrics import gold_gap
+from unsee.methods.config import own_options
+from unsee.methods.vkd_config import VKDConfig
 from unsee.studies import trial
+from unsee.studies.command import command
 from unsee.studies.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -32,29 +34,37 @@ def retain_size(models: Path, output: Path, faces: Faces, seed: int = 0) -> Ledg
     """
     split = splits.make_split("validation", seed)
     root = models / f"seed{seed}"
-    about = {"study": "retain size", "people": "validation", "pictures": "validation"}
+    about: dict[str, Any] = {"study": "retain size", "people": "validation"}
+    about |= {"pictures": "validation", "vkd": own_options(VKDConfig(output_dir=""))}
     ledger = Ledger(output, about, ("times", "seed"))
+    source = str(root / "vanilla")
+    checkpoint = ledger.same_model("vanilla", source, times=0, seed=seed)
     gold, _ = trial.ask(str(root / "gold-validation"), faces, split, "validation")
     to_forget = len(split.forget) * splits.PICTURES["unlearn"]
 
     def add(times: int, found: dict[str, Any]) -> None:
         row = {"times": times, "seed": seed, "pictures": times * to_forget, **found}
-        ledger.add({**row, "gold_gap": round(gold_gap(found, gold), 3)})
+        row |= {"checkpoint": checkpoint, "gold_gap": round(gold_gap(found, gold), 3)}
+        ledger.add(row)
         print(f"{times} x: gap to gold {ledger.rows[-1]['gold_gap']:.1f}", flush=True)
 
     if not ledger.find(times=0, seed=seed):
-        add(0, trial.ask(str(root / "vanilla"), faces, split, "validation")[0])
+        add(0, trial.ask(source, faces, split, "validation")[0])
     for times in TIMES:
         if not ledger.find(times=times, seed=seed):
             found, _ = trial.attempt(
-                *(str(root / "vanilla"), "vkd", {}, faces, split, "validation"),
+                *(source, "vkd", {}, faces, split, "validation"),
                 at_most=times * to_forget,
             )
             add(times, found)
     return ledger
 
 
-if __name__ == "__main__":
+def _main(models: str, output: str) -> None:
     from unsee.data.faces.benchmark import Faces
 
-    retain_size(Path(sys.argv[1]), Path(sys.argv[2]), Faces())
+    retain_size(Path(models), Path(output), Faces())
+
+
+if __name__ == "__main__":
+    command(__doc__, 2, _main)

@@ -67,7 +67,7 @@ def _draw_all(person: int, split: str, size: int) -> np.ndarray:
 
 
 @cache
-def _drawing_version() -> str:
+def drawing_version() -> str:
     """Changes whenever the code that draws does, so that no stale picture is ever served."""
     from unsee.data.faces import drawing
 
@@ -108,7 +108,7 @@ class Faces:
 
     @cached_property
     def folder(self) -> Path:
-        return (self._cache or cache_dir()) / f"faces-{self.size}px-{_drawing_version()}"
+        return (self._cache or cache_dir()) / f"faces-{self.size}px-{drawing_version()}"
 
     def _file(self, person: int, split: str) -> Path:
         return self.folder / f"{split}-{person:04d}.npy"
