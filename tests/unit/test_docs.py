@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from unsee.methods.config import own_options
+from unsee.methods.vkd_config import VKDConfig
+from unsee.models.shipped import list_shipped
 from unsee.report.docs import collect, filled, main
 
 ROOT = Path(__file__).parents[2]
@@ -17,6 +20,14 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 def test_pages_are_up_to_date(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert filled(text, ROOT) == text, "run `python -m unsee.report.docs fill` on it"
+
+
+def test_the_demo_of_the_docs_is_that_of_the_package() -> None:
+    """The models that are shipped, and VKD with its defaults."""
+    result = json.loads((ROOT / "docs/results/demo.json").read_text())
+    assert result["models"] == {model.name: model.sha256 for model in list_shipped()}
+    trained = result["settings"]["vkd"]["trained_with"]
+    assert trained == json.loads(json.dumps(own_options(VKDConfig(output_dir=""))))
 
 
 def test_a_changed_result_changes_the_page(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from typing import Any
 
 from unsee.evaluation.metrics import is_broken
 from unsee.evaluation.runs import write_text
+from unsee.models.shipped import list_shipped
 from unsee.report.lines import line_chart
 from unsee.report.pareto import pareto_svg
 from unsee.report.relearning import relearning_svg, relearning_table
@@ -46,7 +47,8 @@ def collect(demo: Path, output: Path) -> None:
     runs = [read_run(demo / name, name) for name in RUNS if (demo / name).is_dir()]
     found = {run.name: {"title": run.title, "metrics": run.metrics} for run in runs}
     settings = {run.name: run.config for run in runs}
-    result = {"runs": found, "settings": settings, "versions": runs[0].versions}
+    models = {model.name: model.sha256 for model in list_shipped()}
+    result = {"runs": found, "settings": settings, "models": models, "versions": runs[0].versions}
     write_text(output, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
 
 

@@ -98,6 +98,29 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "learning rate 1e-3": {"learning_rate": 1e-3},
     "steps 150": {"max_steps": 150},
     "steps 600": {"max_steps": 600},
+    # Combinations of what did well alone.
+    "rate 1e-3, features: projector": {"learning_rate": 1e-3, "features": "projector"},
+    "rate 1e-3, trained: projector": {"learning_rate": 1e-3, "trainable": "projector"},
+    "rate 1e-3, steps 600": {"learning_rate": 1e-3, "max_steps": 600},
+    "rate 1e-3, fisher of features, 0.5": {
+        "learning_rate": 1e-3,
+        "mask": "fisher",
+        "mask_threshold": 0.5,
+    },
+    "rate 1e-3, features: projector, steps 600": {
+        "learning_rate": 1e-3,
+        "features": "projector",
+        "max_steps": 600,
+    },
+    "rate 1e-3, strength 1.2": {"learning_rate": 1e-3, "target_strength": 1.2},
+    "trained: projector, strength 1.2": {"trainable": "projector", "target_strength": 1.2},
+    "as its readers describe VKD, varied and similar people": {
+        "forget_target": "pruned",
+        "mask": "fisher",
+        "fisher_of": "ce",
+        "output_loss": "ce",
+        "output_weight": 0.1,
+    },
 }
 
 
