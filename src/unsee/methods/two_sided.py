@@ -47,6 +47,7 @@ class TwoSidedConfig(VKDConfig):
     abstain_text: str = field(
         default="I don't know this person", metadata={"help": "the words of `abstain`"}
     )
+    learning_rate: float = field(default=3e-4, metadata={"help": "of AdamW, for both stages"})
     max_steps: int = field(default=400, metadata={"help": "steps of both stages together"})
     lr_scheduler_type: str = field(
         default="constant_with_warmup", metadata={"help": "as in transformers"}

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from unsee.data.faces.benchmark import Faces
     from unsee.data.faces.splits import Split
 
+BASE: dict[str, Any] = {"features": "vision+projector", "learning_rate": 3e-4, "max_steps": 300}
+"""The starting point, where it differs from VKD's defaults, which this study has decided."""
 START = "start"
 """The name of the variant without any change."""
 CONFIRMED = 8
@@ -142,7 +144,7 @@ def ablate(
         faces: the embedded benchmark.
         seeds: the first is screened on; the others confirm the best.
         only: names of the variants to screen; all, if there are none.
-        base: options of the starting point that differ from VKD's defaults.
+        base: options of the starting point that differ from VKD's defaults; None: `BASE`.
         say: called with a line of progress.
         jobs: variants at a time, each in a process of its own with its share of the cores.
 
@@ -160,12 +162,13 @@ def ablate(
                     f"{models}/seed{seed}/{name} is missing: make it with `unsee faces train "
                     f"--seed {seed} --models vanilla,gold-validation --output {models}`"
                 )
+    base = BASE if base is None else base
     about: dict[str, Any] = {"study": "ablation of VKD", "criterion": "gold_gap"}
     about |= {"people": "validation", "pictures": "validation"}
-    about["start"] = own_options(VKDConfig(output_dir="", **(base or {})))
+    about["start"] = own_options(VKDConfig(output_dir="", **base))
     ledger = Ledger(output, about, ("variant", "seed"))
     first, *others = seeds
-    _run(ledger, models, faces, first, dict.fromkeys([START, *chosen]), base or {}, say, jobs)
+    _run(ledger, models, faces, first, dict.fromkeys([START, *chosen]), base, say, jobs)
     if others:
         best = sorted(
             (row for row in ledger.rows if row["seed"] == first and "gold_gap" in row),
@@ -173,7 +176,7 @@ def ablate(
         )
         names = dict.fromkeys([START, *(row["variant"] for row in best[:CONFIRMED])])
         for seed in others:
-            _run(ledger, models, faces, seed, names, base or {}, say, jobs)
+            _run(ledger, models, faces, seed, names, base, say, jobs)
     return ledger
 
 
