@@ -23,7 +23,8 @@ STRANGERS = tiny.examples(3, 2, first=50)
 
 def trainer_of(processing: Any, forget: Any = FORGET, **options: Any) -> VKDTrainer:
     chosen = {"output_dir": "work", "save_strategy": "no", "max_steps": 3, "warmup_steps": 0}
-    chosen |= {"per_device_train_batch_size": 3, "learning_rate": 1e-3, **options}
+    chosen |= {"per_device_train_batch_size": 3, "learning_rate": 1e-3}
+    chosen |= {"features": "vision+projector", **options}
     model = tiny.llava(processing, seed=3)
     args = VKDConfig(**chosen)
     return VKDTrainer(model, args, forget, RETAIN, processing, stranger_dataset=STRANGERS)
