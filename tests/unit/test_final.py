@@ -61,6 +61,7 @@ def row(model: str, seed: int, right: int, **more: Any) -> dict[str, Any]:
     shares = {f"{g}/vqa_accuracy": 1.0 for g in ("retain", "lookalike", "visible")}
     shares |= {"forget/vqa_accuracy": right / 10, "forget/text_accuracy": 1.0}
     found = {"model": model, "seed": seed, "by_person": people, "forget/abstain_rate": 0.5}
+    found["stranger/abstain_rate"] = 0.9
     return {**found, **shares, **more}
 
 
@@ -73,5 +74,5 @@ def test_summary_is_over_the_seeds_that_have_a_gold(tmp_path: Path) -> None:
     assert vkd["forget/vqa_accuracy"] == pytest.approx(0.3) and vkd["text_kl"] is None
     (tmp_path / "f.json").write_text(json.dumps({"rows": rows}))
     page = filled("<!-- begin final f.json -->\n<!-- end -->\n", tmp_path)
-    assert "| vkd | 2 | 20.0 [" in page and "| 30.0 | 100.0 | 100.0 | 100.0 | 50.0 |" in page
+    assert "| vkd | 2 | 20.0 [" in page and "| 30.0 | 100.0 | 100.0 | 100.0 | 50.0 | 90.0 |" in page
     assert page.count("| – | 15 |") == 1

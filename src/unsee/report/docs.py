@@ -154,7 +154,7 @@ def final_table(result: dict[str, Any]) -> str:
     from unsee.studies.final import summary
 
     head = ["model", "seeds", "gap to gold (points)", "forget", "retain", "look-alikes", "visible"]
-    head += ["abstain (forget)", "text", "text drift (KL)", "seconds"]
+    head += ["“I don't know”: forget", "strangers", "text", "text drift (KL)", "seconds"]
     lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
     for line in summary(result["rows"]):
         gap = line.get("gap")
@@ -162,8 +162,8 @@ def final_table(result: dict[str, Any]) -> str:
         cells.append(f"{gap[0]:.1f} [{gap[1]:.1f}, {gap[2]:.1f}]" if gap else MISSING)
         for group in ("forget", "retain", "lookalike", "visible"):
             cells.append(percent_cell(line[f"{group}/vqa_accuracy"]))
-        cells += [percent_cell(line["forget/abstain_rate"])]
-        cells += [percent_cell(line["forget/text_accuracy"])]
+        for key in ("forget/abstain_rate", "stranger/abstain_rate", "forget/text_accuracy"):
+            cells.append(percent_cell(line[key]))
         drift, seconds = line["text_kl"], line["seconds"]
         cells.append(MISSING if drift is None else f"{drift:.4f}")
         cells.append(MISSING if seconds is None else f"{seconds:.0f}")

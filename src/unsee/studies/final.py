@@ -104,7 +104,8 @@ def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         line: dict[str, Any] = {"model": name, "seeds": len(seeds)}
         for key in (
             *(f"{group}/vqa_accuracy" for group in ("forget", "retain", "lookalike", "visible")),
-            *("forget/text_accuracy", "forget/abstain_rate", "text_kl", "seconds"),
+            *("forget/abstain_rate", "stranger/abstain_rate", "forget/text_accuracy"),
+            *("text_kl", "seconds"),
         ):
             values = [of_name[seed][key] for seed in seeds if key in of_name[seed]]
             line[key] = sum(values) / len(values) if values else None
