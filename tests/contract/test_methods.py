@@ -65,7 +65,8 @@ def test_what_is_frozen_stays_to_the_bit_and_what_is_trained_moves(
 def test_steps_lower_the_loss_of_a_fixed_batch(
     method: Method, family: str, processing: Any
 ) -> None:
-    trainer = trainer_of(method, build(family, processing), processing, max_steps=25)
+    options = {"max_steps": 25, "augment": False}  # what is seen is the fixed batch itself
+    trainer = trainer_of(method, build(family, processing), processing, **options)
     batch = trainer.data_collator([trainer.train_dataset[i] for i in range(4)])
 
     def loss() -> float:

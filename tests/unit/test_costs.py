@@ -38,5 +38,6 @@ def test_every_run_is_a_valid_configuration() -> None:
 def test_what_was_measured_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "costs.json"
     rows = [{"run": name, "repeat": 0, "seconds": 1.0} for name in costs.RUNS]
-    path.write_text(json.dumps({"about": {}, "rows": rows}))
+    about = {"study": "costs", "steps": costs.STEPS}
+    path.write_text(json.dumps({"about": about, "rows": rows}))
     assert costs.costs("no-such-model", path, repeats=1).rows == rows

@@ -112,7 +112,7 @@ def test_train_passes_names_and_seed_on(
         (["show", "--size", "0"], "--size must be at least 8"),
         (["pictures", "--forget", "400", "--output", "x"], "400 is not a known person"),
         (["pictures", "--per-person", "0", "--output", "x"], "--per-person must be at least 1"),
-        (["train", "--models", "silver"], "'silver': give demo, validation, test or numbers"),
+        (["train", "--models", "silver"], "'silver' is no model: say vanilla, gold-demo"),
         (["train", "--models", " , "], "--models names no model"),
         (["score", "./absent"], "there is no model folder ./absent"),
         (["score", "./absent", "--absent", "him"], "give demo, validation, test or numbers"),
