@@ -13,11 +13,10 @@ import torch
 
 from unsee.adapters import add_adapters
 from unsee.anatomy import anatomy_of
-from unsee.anatomy.families import LANGUAGE, PROJECTOR, VISION
-from unsee.errors import UnseeError
+from unsee.anatomy.families import PARTS, PROJECTOR, VISION
+from unsee.errors import UnseeError, check_counts, check_offered, check_positive
 
-EVERYTHING = (VISION, PROJECTOR, LANGUAGE)
-ACCESS = {"vision": (VISION, PROJECTOR), "lora": EVERYTHING, "all": EVERYTHING}
+ACCESS = {"vision": (VISION, PROJECTOR), "lora": PARTS, "all": PARTS}
 """What an attacker trains: V and P, low-rank adapters of every linear layer, or everything."""
 LORA_RANK = 8
 Score = Callable[[int], Mapping[str, Any]]
@@ -44,13 +43,9 @@ class Budget:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.access not in ACCESS:
-            raise UnseeError(f"access={self.access!r} is not offered; choose {', '.join(ACCESS)}")
-        if not self.learning_rate > 0:
-            raise UnseeError("learning_rate must be above 0")
-        for name in ("steps", "batch_size", "score_every"):
-            if getattr(self, name) < 1:
-                raise UnseeError(f"{name} must be at least 1")
+        check_offered(self, access=ACCESS)
+        check_positive(self, "learning_rate")
+        check_counts(self, "steps", "batch_size", "score_every")
 
 
 class Attack:

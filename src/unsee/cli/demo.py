@@ -22,12 +22,12 @@ There is a gold only for the demo set: other people are compared with the model 
 COSTS = ("seconds", "peak_memory_mb", "trained_parameters", "steps")
 STRANGERS = 2
 """Pictures of each stranger, where there is no gold."""
-PICTURES_OF_RETAINED = 30
-"""Training pictures of each retained person that the unlearner is given."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of `unsee demo`."""
+    from unsee.data.faces.splits import RETAINED_PICTURES
+
     parser.epilog = EXAMPLES
     parser.add_argument("--forget", default="demo", help="numbers of people such as 3,17")
     parser.add_argument("--output", default="runs/demo", help="folder (default: runs/demo)")
@@ -37,18 +37,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--retain-pictures",
         type=int,
-        default=PICTURES_OF_RETAINED,
-        help=f"pictures of each retained person for unlearning (default: {PICTURES_OF_RETAINED})",
+        default=RETAINED_PICTURES,
+        help=f"pictures of each retained person for unlearning (default: {RETAINED_PICTURES})",
     )
 
 
 def run(args: argparse.Namespace) -> None:
     """Draws, unlearns, asks the three models, writes table and page."""
-    from unsee.cli.evaluate import distance_to_gold
     from unsee.cli.report import show
     from unsee.data.faces import splits
     from unsee.data.faces.benchmark import Faces
     from unsee.errors import UnseeError
+    from unsee.evaluation.gold import distance_to_gold
     from unsee.evaluation.runs import write_run
     from unsee.models.shipped import shipped_path
     from unsee.report.runs import read_run

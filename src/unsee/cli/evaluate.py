@@ -60,6 +60,7 @@ def run(args: argparse.Namespace) -> None:
     from unsee.errors import UnseeError
     from unsee.evaluation.evaluate import evaluate_faces
     from unsee.evaluation.frozen import check
+    from unsee.evaluation.gold import distance_to_gold
     from unsee.evaluation.runs import write_run
 
     split = make_split(args.forget, args.seed, args.percent)
@@ -89,7 +90,9 @@ def run(args: argparse.Namespace) -> None:
     if args.original:
         verdict = check(args.original, [args.model], args.allow_pickle)[0]
         metrics["text_logits_identical"] = verdict.identical
-        metrics["text_kl"] = 0.0 if verdict.identical else _text_kl(args, model, processor, split)
+        metrics["text_kl"] = (
+            0.0 if verdict.identical else _text_kl(args, model, processor, faces, split)
+        )
     config = {"model": args.model, "forget": list(split.forget), "split": split.name}
     config |= {"seed": args.seed, "pictures": pictures, "per_person": args.per_person}
     config |= {"gold": args.gold, "gold_again": args.gold_again, "original": args.original}
@@ -104,36 +107,15 @@ def run(args: argparse.Namespace) -> None:
     print(f"written to {output}")
 
 
-def _text_kl(args: argparse.Namespace, model: Any, processor: Any, split: Any) -> float:
+def _text_kl(args: argparse.Namespace, model: Any, processor: Any, faces: Any, split: Any) -> float:
     """Drift of the words from those of the original, see `unsee.evaluation.text_drift`."""
     from unsee.checkpoints import load
-    from unsee.data.faces.benchmark import Faces
     from unsee.data.faces.datasets import held_out_words
     from unsee.evaluation.text_drift import text_kl
 
     before, _ = load(args.original, allow_pickle=args.allow_pickle)
-    words = held_out_words(Faces(), [*split.forget, *split.retain])
+    words = held_out_words(faces, [*split.forget, *split.retain])
     return round(text_kl(model, before, processor, words), 5)
-
-
-def distance_to_gold(scores: Any, rows: Any, gold: Any, gold_rows: Any) -> dict[str, float]:
-    """The gap of each group, `js_to_gold`; if no group is missing, `gold_gap`, with its
-    interval where several people are to be forgotten."""
-    from unsee.evaluation.intervals import FEWEST, by_person, gap_interval
-    from unsee.evaluation.metrics import GAP_GROUPS, gold_gap, group_gaps, js_to_gold
-
-    gaps = group_gaps(scores, gold)
-    found = {f"gold_gap/{group}": round(gap, 3) for group, gap in gaps.items()}
-    if len(gaps) == len(GAP_GROUPS):
-        found["gold_gap"] = round(gold_gap(scores, gold), 3)
-        counts = by_person(rows)
-        if len(counts["forget"]) >= FEWEST:
-            _, low, high = gap_interval([counts], [by_person(gold_rows)])
-            found |= {"gold_gap_low": round(low, 3), "gold_gap_high": round(high, 3)}
-    divergence = js_to_gold(rows, gold_rows)
-    if divergence is not None:
-        found["js_to_gold"] = round(divergence, 4)
-    return found
 
 
 def _of_unlearning(model: str) -> dict[str, Any]:

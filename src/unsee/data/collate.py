@@ -26,6 +26,12 @@ def image_processor_of(processing_class: Any) -> Any:
     return found
 
 
+def evenly(total: int, count: int) -> list[int]:
+    """`count` indices at even distances among `total`; all, if there are no more."""
+    count = min(count, total)
+    return [i * total // count for i in range(count)]
+
+
 class PictureCollator:
     """Pictures alone, for methods that never run the language model.
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from unsee.data.collate import evenly
 from unsee.data.records import PRIVATE, PictureKey, Question
 from unsee.errors import UnseeError
 from unsee.evaluation.answering import answer, option_log_likelihoods
@@ -155,8 +156,8 @@ class StrangerCriterion:
             pictures = self.people.setdefault(example.get("person"), [])
             if len(pictures) < PICTURES:
                 pictures.append(example["image"])
-        count = min(len(strangers), 2 * PICTURES)
-        self.strangers = [strangers[i * len(strangers) // count]["image"] for i in range(count)]
+        chosen = evenly(len(strangers), 2 * PICTURES)
+        self.strangers = [strangers[i]["image"] for i in chosen]
         training = model.training
         self.said = said_by(model, processor, self.people)
         self.before = self(model)

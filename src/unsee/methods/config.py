@@ -8,15 +8,15 @@ from typing import Any
 import torch
 from transformers import TrainingArguments
 
-from unsee.anatomy.families import LANGUAGE, PROJECTOR, VISION
-from unsee.errors import UnseeError
+from unsee.anatomy.families import LANGUAGE, PARTS, PROJECTOR, VISION
+from unsee.errors import UnseeError, check_counts, check_offered, check_positive
 
 TRAINABLE = {
     "vision": (VISION,),
     "projector": (PROJECTOR,),
     "vision+projector": (VISION, PROJECTOR),
     "language": (LANGUAGE,),
-    "all": (VISION, PROJECTOR, LANGUAGE),
+    "all": PARTS,
 }
 
 SCHEDULES = ("paired", "alternating")
@@ -78,27 +78,13 @@ class UnlearningConfig(TrainingArguments):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.trainable not in TRAINABLE:
-            raise UnseeError(
-                f"trainable={self.trainable!r} is not offered; choose {', '.join(TRAINABLE)}"
-            )
-        if self.schedule not in SCHEDULES:
-            raise UnseeError(
-                f"schedule={self.schedule!r} is not offered; choose {', '.join(SCHEDULES)}"
-            )
+        check_offered(self, trainable=TRAINABLE, schedule=SCHEDULES)
         for name in ("forget_weight", "retain_weight"):
             if not getattr(self, name) >= 0:
                 raise UnseeError(f"{name} must not be negative")
-        for name in ("learning_rate", "save_steps"):
-            if not getattr(self, name) > 0:
-                raise UnseeError(f"{name} must be above 0")
-        counts = (
-            *("per_device_train_batch_size", "gradient_accumulation_steps"),
-            *("forget_every", "stranger_steps"),
-        )
-        for name in counts:
-            if getattr(self, name) < 1:
-                raise UnseeError(f"{name} must be at least 1")
+        check_positive(self, "learning_rate", "save_steps")
+        check_counts(self, "per_device_train_batch_size", "gradient_accumulation_steps")
+        check_counts(self, "forget_every", "stranger_steps")
         if self.lora_rank < 0:
             raise UnseeError("lora_rank must not be negative")
         if self.max_steps == 0 or self.max_steps < -1:

@@ -21,7 +21,7 @@ from transformers.utils import logging
 
 from unsee.anatomy.families import LANGUAGE
 from unsee.data.collate import QuestionCollator
-from unsee.errors import UnseeError
+from unsee.errors import UnseeError, check_offered
 from unsee.methods import outputs
 from unsee.methods.base import UnlearningTrainer
 from unsee.methods.registry import Method, register
@@ -55,10 +55,7 @@ class TwoSidedConfig(VKDConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.forget_answer not in ANSWERS:
-            raise UnseeError(
-                f"forget_answer={self.forget_answer!r} is not offered; choose {', '.join(ANSWERS)}"
-            )
+        check_offered(self, forget_answer=ANSWERS)
         if not 0 < self.language_share < 1:
             raise UnseeError("language_share must be between 0 and 1")
         if self.mask != "none" or self.output_loss != "none":

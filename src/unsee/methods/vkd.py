@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from unsee.anatomy.anatomy import Seeing
-from unsee.data.collate import QuestionCollator
+from unsee.data.collate import QuestionCollator, evenly
 from unsee.errors import UnseeError
 from unsee.methods import outputs, pruning, saliency, vkd_targets
 from unsee.methods.base import UnlearningTrainer
@@ -94,9 +94,8 @@ class VKDTrainer(UnlearningTrainer):
 
     def _batches(self, dataset: Any, count: int, size: int = 32) -> Iterator[dict[str, Any]]:
         """Batches of `count` examples spread evenly over a dataset."""
-        count = min(count, len(dataset))
-        chosen = [i * len(dataset) // count for i in range(count)]
-        for start in range(0, count, size):
+        chosen = evenly(len(dataset), count)
+        for start in range(0, len(chosen), size):
             examples = [dataset[i] for i in chosen[start : start + size]]
             yield self._prepare_inputs(self.data_collator.collate(examples))
 
@@ -162,11 +161,11 @@ class VKDTrainer(UnlearningTrainer):
             seen = [self._teach(batch)[self.names[-1]] for batch in self._batches(side, count)]
             return torch.cat([tokens.float().mean(1) for tokens in seen])
 
-        count = min(len(pairs.retain), HARD_AMONG)
-        forget, retain = means(pairs.forget, len(pairs.forget)), means(pairs.retain, count)
+        forget, retain = means(pairs.forget, len(pairs.forget)), means(pairs.retain, HARD_AMONG)
         people = torch.stack([forget[members].mean(0) for members in self._groups()])
         near = vkd_targets.nearest(people, retain, self.args.hard_pictures)
-        hard = sorted({i * len(pairs.retain) // count for i in near.flatten().tolist()})
+        among = evenly(len(pairs.retain), HARD_AMONG)
+        hard = sorted({among[i] for i in near.flatten().tolist()})
         share = self.args.hard_share
         more = round(share / (1 - share) * len(pairs.retain))
         return [*range(len(pairs.retain)), *(hard[i % len(hard)] for i in range(more))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from unsee.errors import UnseeError
+from unsee.errors import UnseeError, check_counts, check_offered, check_positive
 from unsee.methods.config import UnlearningConfig
 from unsee.methods.distances import DISTANCES
 from unsee.methods.pruning import SCORES
@@ -32,8 +32,8 @@ PRUNE_SIDES = ("teacher", "student", "both")
 
 @dataclass
 class VKDConfig(UnlearningConfig):
-    """Options of VKD. The defaults are what the ablation on the embedded benchmark found best among
-    what needs neither W nor questions (`docs/ablation.md`)."""
+    """Options of VKD. The defaults are what the ablation on the embedded benchmark found among the
+    best of what needs neither W nor questions (`docs/ablation.md`)."""
 
     forget_target: str = field(
         default="anonymous",
@@ -128,27 +128,21 @@ class VKDConfig(UnlearningConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, offered in (
-            ("forget_target", TARGETS),
-            ("features", FEATURES),
-            ("distance", DISTANCES),
-            ("output_loss", OUTPUT_LOSSES),
-            ("mask", MASKS),
-            ("fisher_of", FISHER_OF),
-            ("prune_score", SCORES),
-            ("prune_side", PRUNE_SIDES),
-        ):
-            value = getattr(self, name)
-            if value not in offered:
-                raise UnseeError(f"{name}={value!r} is not offered; choose {', '.join(offered)}")
+        check_offered(
+            self,
+            forget_target=TARGETS,
+            features=FEATURES,
+            distance=DISTANCES,
+            output_loss=OUTPUT_LOSSES,
+            mask=MASKS,
+            fisher_of=FISHER_OF,
+            prune_score=SCORES,
+            prune_side=PRUNE_SIDES,
+        )
         if not 0 <= self.hard_share < 1:
             raise UnseeError("hard_share must be at least 0 and below 1")
-        for name in ("neighbours", "hard_pictures", "statistics_pictures", "fisher_pictures"):
-            if getattr(self, name) < 1:
-                raise UnseeError(f"{name} must be at least 1")
-        for name in ("repel_margin", "npo_beta", "mask_threshold"):
-            if not getattr(self, name) > 0:
-                raise UnseeError(f"{name} must be above 0")
+        check_counts(self, "neighbours", "hard_pictures", "statistics_pictures", "fisher_pictures")
+        check_positive(self, "repel_margin", "npo_beta", "mask_threshold")
         if not 0 < self.prune_ratio < 1:
             raise UnseeError("prune_ratio must be between 0 and 1")
         if self.mask in ("fisher", "random") and self.fisher_of == "ce" and not self.runs_language:

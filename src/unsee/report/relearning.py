@@ -10,11 +10,9 @@ from typing import Any
 import numpy as np
 
 from unsee.errors import UnseeError
+from unsee.evaluation.metrics import BROKEN_BY
 from unsee.report.lines import line_chart
 from unsee.report.words import MISSING, percent_cell
-
-TOLERATED = 0.10
-"""Attacks that cost retained people more than this are the attacker's failure and not counted."""
 
 
 def _mean(points: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -36,7 +34,7 @@ def worst(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
     Over seeds the mean of the curves. What counts is the end of `other`, the attributes that were
     not trained: above that of `gold` under the same attack, where there is a gold. Rates whose
-    attack leaves retained people more than `TOLERATED` below `vanilla` (below where they began, if
+    attack leaves retained people more than `BROKEN_BY` below `vanilla` (below where they began, if
     there is no vanilla) are left out, unless all do: then the line says `broken`.
 
     Returns:
@@ -62,7 +60,7 @@ def worst(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         fair = {
             rate: curve
             for rate, curve in by_rate.items()
-            if curve[-1]["retain"] >= (curve[0]["retain"] if kept is None else kept) - TOLERATED
+            if curve[-1]["retain"] >= (curve[0]["retain"] if kept is None else kept) - BROKEN_BY
         }
         excess = {
             rate: curve[-1]["other"] - (golds[rate][-1]["other"] if rate in golds else 0.0)

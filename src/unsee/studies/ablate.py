@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from unsee.data.faces.splits import make_split
 from unsee.errors import UnseeError
+from unsee.evaluation.gold import distance_to_gold
 from unsee.evaluation.intervals import gap_interval
-from unsee.evaluation.metrics import gold_gap, group_gaps, is_broken, js_to_gold
+from unsee.evaluation.metrics import is_broken
 from unsee.methods.config import own_options
 from unsee.methods.vkd_config import VKDConfig
 from unsee.studies import trial
@@ -156,12 +157,7 @@ def ablate(
     if unknown:
         raise UnseeError(f"there is no variant {unknown[0]!r}; there is {', '.join(VARIANTS)}")
     for seed in seeds:
-        for name in ("vanilla", "gold-validation"):
-            if not (models / f"seed{seed}" / name / "config.json").exists():
-                raise UnseeError(
-                    f"{models}/seed{seed}/{name} is missing: make it with `unsee faces train "
-                    f"--seed {seed} --models vanilla,gold-validation --output {models}`"
-                )
+        trial.models_of(models, seed, "vanilla", "gold-validation")
     base = BASE if base is None else base
     about: dict[str, Any] = {"study": "ablation of VKD", "criterion": "gold_gap"}
     about |= {"people": "validation", "pictures": "validation"}
@@ -207,11 +203,11 @@ def _run(
 ) -> None:
     """Adds the rows of a seed that are missing; `vanilla` and `gold` first."""
     split = make_split("validation", seed)
-    root = models / f"seed{seed}"
+    vanilla_source, gold_source = trial.models_of(models, seed, "vanilla", "gold-validation")
+    sources = {"gold": gold_source, "vanilla": vanilla_source}
     references: dict[str, Any] = {}
-    for name in ("gold", "vanilla"):
+    for name, source in sources.items():
         row = ledger.find(variant=name, seed=seed)
-        source = str(root / ("gold-validation" if name == "gold" else name))
         checkpoint = ledger.same_model(name, source, variant=name, seed=seed)
         if row is None or name == "gold":
             references[name] = trial.ask(source, faces, split, "validation")
@@ -219,22 +215,19 @@ def _run(
             row = {"variant": name, "seed": seed, "options": {}, "checkpoint": checkpoint}
             ledger.add({**row, **references[name][0]})
     vanilla = ledger.find(variant="vanilla", seed=seed) or {}
-    gold, gold_rows = references["gold"]
     options = {
         name: {**base, **VARIANTS[name]}
         for name in names
         if not ledger.find(variant=name, seed=seed)
     }
-    tasks = {name: (str(root / "vanilla"), chosen, split) for name, chosen in options.items()}
+    tasks = {name: (vanilla_source, chosen, split) for name, chosen in options.items()}
     for name, (found, rows) in each(_attempt, tasks, jobs):
         row = {"variant": name, "seed": seed, "options": options[name], **found}
         if "failed" in found:
             ledger.add(row)
             say(f"seed {seed}, {name}: {found['failed']}")
             continue
-        row["gold_gap"] = round(gold_gap(found, gold), 3)
-        row |= {f"gold_gap/{g}": round(v, 3) for g, v in group_gaps(found, gold).items()}
-        row["js_to_gold"] = js_to_gold(rows, gold_rows)
+        row |= distance_to_gold(found, rows, *references["gold"])
         row["broken"] = is_broken(found, vanilla)
         ledger.add(row)
         say(f"seed {seed}, {name}: gold_gap {row['gold_gap']:.1f} in {found['seconds']:.0f} s")

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from unsee.data.faces.splits import make_split
 from unsee.errors import UnseeError
+from unsee.evaluation.gold import distance_to_gold
 from unsee.evaluation.intervals import gap_interval
-from unsee.evaluation.metrics import gold_gap, group_gaps, is_broken, js_to_gold
+from unsee.evaluation.metrics import is_broken
 from unsee.methods.config import own_options
 from unsee.methods.registry import get_method
 from unsee.studies import trial
@@ -51,12 +52,7 @@ def final(
     ledger = Ledger(output, about, ("model", "seed"))
     for seed in seeds:
         root, split = models / f"seed{seed}", make_split("test", seed)
-        for name in (VANILLA, GOLD):
-            if not (root / FOLDERS[name] / "config.json").exists():
-                raise UnseeError(
-                    f"{root / FOLDERS[name]} is missing: make it with `unsee faces train --seed "
-                    f"{seed} --models vanilla,gold-test,gold-test@1 --output {models}`"
-                )
+        trial.models_of(models, seed, FOLDERS[VANILLA], FOLDERS[GOLD])
         wanted = [name for name in FOLDERS if (root / FOLDERS[name]).exists()]
         checkpoints = {
             name: ledger.same_model(name, str(root / FOLDERS[name]), model=name, seed=seed)
@@ -81,10 +77,7 @@ def final(
             row = {"model": name, "seed": seed, **found}
             row |= {"checkpoint": checkpoints[name]} if name in checkpoints else {}
             if name != GOLD:
-                row["gold_gap"] = round(gold_gap(found, gold), 3)
-                gaps = group_gaps(found, gold)
-                row |= {f"gold_gap/{group}": round(gap, 3) for group, gap in gaps.items()}
-                row["js_to_gold"] = js_to_gold(rows, gold_rows)
+                row |= distance_to_gold(found, rows, gold, gold_rows)
             ledger.add(row)
             print(f"seed {seed}, {name}: {row.get('gold_gap', 0):.1f} points to gold", flush=True)
     return ledger

@@ -33,13 +33,12 @@ def retain_size(models: Path, output: Path, faces: Faces, seed: int = 0) -> Ledg
     the model before, with `times` 0.
     """
     split = splits.make_split("validation", seed)
-    root = models / f"seed{seed}"
+    source, gold_source = trial.models_of(models, seed, "vanilla", "gold-validation")
     about: dict[str, Any] = {"study": "retain size", "people": "validation"}
     about |= {"pictures": "validation", "vkd": own_options(VKDConfig(output_dir=""))}
     ledger = Ledger(output, about, ("times", "seed"))
-    source = str(root / "vanilla")
     checkpoint = ledger.same_model("vanilla", source, times=0, seed=seed)
-    gold, _ = trial.ask(str(root / "gold-validation"), faces, split, "validation")
+    gold, _ = trial.ask(gold_source, faces, split, "validation")
     to_forget = len(split.forget) * splits.PICTURES["unlearn"]
 
     def add(times: int, found: dict[str, Any]) -> None:

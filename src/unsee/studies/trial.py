@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unsee.data.collate import evenly
 from unsee.data.faces import splits
 from unsee.data.faces.datasets import (
     STRANGERS_FOR_UNLEARNING,
@@ -15,6 +16,7 @@ from unsee.data.faces.datasets import (
     WordsOf,
     held_out_words,
 )
+from unsee.errors import UnseeError
 from unsee.evaluation.evaluate import evaluate_faces
 from unsee.evaluation.intervals import by_person
 from unsee.evaluation.text_drift import text_kl
@@ -24,10 +26,23 @@ if TYPE_CHECKING:
     from unsee.data.faces.benchmark import Faces
     from unsee.data.faces.splits import Split
 
-RETAINED = 30
-"""Training pictures of each retained person that the unlearner is given, as in `unsee demo`."""
 STRANGERS = 5
 """Pictures of each stranger that the unlearner is given."""
+
+
+def models_of(models: Path, seed: int, *names: str) -> list[str]:
+    """The folders of models of a seed, as `unsee faces train` left them.
+
+    Raises:
+        UnseeError: one is missing.
+    """
+    for name in names:
+        if not (models / f"seed{seed}" / name / "config.json").exists():
+            raise UnseeError(
+                f"{models}/seed{seed}/{name} is missing: make it with `unsee faces train --seed "
+                f"{seed} --models {','.join(names)} --output {models}`"
+            )
+    return [str(models / f"seed{seed}" / name) for name in names]
 
 
 def ask(
@@ -47,7 +62,7 @@ def spread(dataset: Any, count: int | None) -> Any:
 
     if count is None or count >= len(dataset):
         return dataset
-    return Subset(dataset, [i * len(dataset) // count for i in range(count)])
+    return Subset(dataset, evenly(len(dataset), count))
 
 
 def train(
@@ -56,7 +71,7 @@ def train(
     options: Mapping[str, Any],
     faces: Faces,
     split: Split,
-    retained: int = RETAINED,
+    retained: int = splits.RETAINED_PICTURES,
     at_most: int | None = None,
 ) -> tuple[Any, Cost, Any, Any]:
     """Unlearns in memory: (model, cost, trainer, processor); arguments as those of `attempt`."""
@@ -100,7 +115,7 @@ def attempt(
     faces: Faces,
     split: Split,
     pictures: str,
-    retained: int = RETAINED,
+    retained: int = splits.RETAINED_PICTURES,
     at_most: int | None = None,
     keep: Path | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:

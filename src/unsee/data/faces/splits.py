@@ -42,6 +42,8 @@ GENERAL_PICTURES = 24
 
 SETS = ("demo", "validation", "test")
 RETAIN_SAMPLE = 20
+RETAINED_PICTURES = 30
+"""Training pictures of each retained person that an unlearner is given."""
 
 
 @dataclass(frozen=True)
