@@ -106,6 +106,22 @@ def test_killed_and_resumed_is_the_same_as_uninterrupted(
 
 
 @each_method
+def test_varied_pictures_are_resumed_in_a_later_epoch(
+    method: Method, run: Run, tmp_path: Path
+) -> None:
+    options = {"augment": True, "max_steps": 12, "save_steps": 10}
+    run(method, "llava", tmp_path / "whole", **options)
+    with pytest.MonkeyPatch.context() as patch:
+        cut(patch, method, 11, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            run(method, "llava", tmp_path / "out", **options)
+    state = json.loads((tmp_path / "out.unfinished/checkpoint-10/trainer_state.json").read_text())
+    assert state["epoch"] > 1
+    assert run(method, "llava", tmp_path / "out", **options)["steps"] == 12
+    assert tiny.same_weights(tmp_path / "out", tmp_path / "whole")
+
+
+@each_method
 def test_adapters_are_resumed_and_merged_too(method: Method, run: Run, tmp_path: Path) -> None:
     from unsee import checkpoints
 

@@ -67,6 +67,8 @@ def test_pairs_are_varied_only_when_asked() -> None:
     assert plain[0]["forget"]["image"] is forget[0]["image"]
     first, again = other[0]["forget"]["image"], other[2]["forget"]["image"]
     assert not np.array_equal(first, again) and np.array_equal(first, other[0]["forget"]["image"])
+    other.epoch = 1
+    assert not np.array_equal(first, other[0]["forget"]["image"])
     assert other[0]["forget"]["person"] == 0 and forget[0]["image"] is plain[2]["forget"]["image"]
     words = PairedDataset([{"image": None, "question": "?"}], retain, vary=0)
     assert words[0]["forget"]["image"] is None
