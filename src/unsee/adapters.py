@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from unsee.errors import UnseeError
 
 
-def add_adapters(model: Any, names: Iterable[str], rank: int, seed: int) -> None:
+def add_adapters(
+    model: Any, names: Iterable[str], rank: int, seed: int, adapter: str = "default"
+) -> None:
     """Gives the linear layers of some parameters an adapter each; nothing else stays trainable.
 
     Args:
@@ -17,6 +20,7 @@ def add_adapters(model: Any, names: Iterable[str], rank: int, seed: int) -> None
             output embeddings apart.
         rank: of the adapters; they are scaled by 2.
         seed: of their initial weights.
+        adapter: their name; a layer may have several.
 
     Raises:
         UnseeError: none of the parameters belongs to a linear layer.
@@ -29,23 +33,37 @@ def add_adapters(model: Any, names: Iterable[str], rank: int, seed: int) -> None
     linear = sorted(
         name
         for name, module in model.named_modules()
-        if name in owners and isinstance(module, torch.nn.Linear) and module is not head
+        if name in owners
+        and isinstance(getattr(module, "base_layer", module), torch.nn.Linear)
+        and module is not head
     )
     if not linear:
         raise UnseeError("adapters need linear layers, and none is selected: choose other parts")
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Already found a `peft_config`")  # as is meant
         torch.manual_seed(seed)
         inject_adapter_in_model(
-            LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=linear), model
+            LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=linear), model, adapter
         )
 
 
 def merge_adapters(model: Any) -> None:
     """Adds adapters to the weights that they belong to and takes them out, in place."""
+    for name, module in list(adapter_layers(model)):
+        module.merge()
+        parent, _, child = name.rpartition(".")
+        setattr(model.get_submodule(parent), child, module.get_base_layer())
+
+
+def adapter_layers(model: Any) -> Iterator[tuple[str, Any]]:
+    """(name, layer) of every layer with adapters."""
     from peft.tuners.lora import LoraLayer
 
-    for name, module in list(model.named_modules()):
+    for name, module in model.named_modules():
         if isinstance(module, LoraLayer):
-            module.merge()
-            parent, _, child = name.rpartition(".")
-            setattr(model.get_submodule(parent), child, module.get_base_layer())
+            yield name, module
+
+
+def weight_change(layer: Any, adapter: str = "default") -> Any:
+    """What an adapter adds to its layer's weight, [out, in]."""
+    return layer.get_delta_weight(adapter).detach()

@@ -29,6 +29,7 @@ class Family:
         layers: (core) -> index of each vision block whose output is read, counted from 0.
         inputs: keys of a processor's batch that V and P take.
         mlp_out: last names of the linear layers that read the hidden units of V's MLPs.
+        text_mlp_out: the same in W.
     """
 
     model_type: str
@@ -40,6 +41,7 @@ class Family:
     layers: Callable[[Any], tuple[int, ...]]
     inputs: tuple[str, ...] = ("pixel_values",)
     mlp_out: tuple[str, ...] = ("fc2",)
+    text_mlp_out: tuple[str, ...] = ("down_proj",)
 
 
 def _selected(core: Any) -> list[int]:

@@ -10,7 +10,10 @@ examples:
   unsee methods
   unsee methods --json
 """
-COLUMNS = ("name", "trains", "touches_language", "fidelity", "source", "summary")
+COLUMNS = (
+    *("name trains supports touches_language runs_language edits".split()),
+    *("fidelity source summary".split()),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Prints the registered methods."""
-    from unsee.methods.registry import list_methods
+    from unsee.methods.registry import NOT_BUILT, list_methods
 
     rows = [{column: getattr(m, column) for column in COLUMNS} for m in list_methods()]
     if args.json:
@@ -30,8 +33,13 @@ def run(args: argparse.Namespace) -> None:
     for row in rows:
         language = "changes" if row["touches_language"] else "leaves alone"
         print(f"{row['name']}: {row['summary']}")
-        print(f"    trains {_words(row['trains'])}; {language} the language model")
+        verb = "edits" if row["edits"] else "trains"
+        also = [what for what in row["supports"] if what != row["trains"]]
+        other = f" (or {', '.join(also)})" if also else ""
+        print(f"    {verb} {_words(row['trains'])}{other}; {language} the language model")
         print(f"    {row['source']} ({row['fidelity']})")
+    for name, why in NOT_BUILT.items():
+        print(f"not built, {name}: {why}")
 
 
 def _words(value: object) -> str:

@@ -102,17 +102,40 @@ class QuestionCollator:
         return {**batch, "labels": labels}
 
 
-class PairedCollator:
-    """Pairs of `PairedDataset` -> `{"forget": batch, "retain": batch, "forget_index": [B]}`."""
+class VariantCollator(QuestionCollator):
+    """As `QuestionCollator`, with a variant of the same batch under `variant`.
 
-    def __init__(self, collate: Any) -> None:
+    Args:
+        processing_class: the model's processor.
+        vary: example -> example, such as the same picture with another answer.
+    """
+
+    def __init__(self, processing_class: Any, vary: Any) -> None:
+        super().__init__(processing_class)
+        self.vary = vary
+
+    def __call__(self, examples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        varied = super().__call__([self.vary(example) for example in examples])
+        return {**super().__call__(examples), "variant": varied}
+
+
+class PairedCollator:
+    """Pairs of `PairedDataset` -> `{"forget": batch, "retain": batch, "forget_index": [B]}`.
+
+    Args:
+        collate: examples of one side -> batch.
+        forget: the same for the forget side, where that needs more.
+    """
+
+    def __init__(self, collate: Any, forget: Any = None) -> None:
         self.collate = collate
+        self.sides = {"forget": forget or collate, "retain": collate}
 
     def __call__(self, pairs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         import torch
 
-        batch = {
-            side: self.collate([pair[side] for pair in pairs]) for side in ("forget", "retain")
+        batch: dict[str, Any] = {
+            side: collate([pair[side] for pair in pairs]) for side, collate in self.sides.items()
         }
         return {**batch, "forget_index": torch.tensor([pair["forget_index"] for pair in pairs])}
 

@@ -6,7 +6,7 @@ method overrides `forget_loss` and `retain_loss`, and says in its configuration 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,7 +16,7 @@ from unsee.adapters import add_adapters, merge_adapters
 from unsee.anatomy import anatomy_of
 from unsee.anatomy.families import LANGUAGE, PROJECTOR, VISION
 from unsee.checkpoints import ExactResume
-from unsee.data.collate import PairedCollator, PairedDataset, PictureCollator
+from unsee.data.collate import PairedCollator, PairedDataset, PictureCollator, evenly
 from unsee.errors import UnseeError
 from unsee.methods.config import SIDES, TRAINABLE, UnlearningConfig
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 
 class _KeepsMasked(TrainerCallback):
-    """In an update of the forget side alone, weights outside its mask stay where they are: neither
-    momentum from retain steps nor weight decay moves them."""
+    """In an update of masked sides alone, weights outside the mask stay where they are: neither
+    momentum from other steps nor weight decay moves them."""
 
     def __init__(self, trainer: UnlearningTrainer) -> None:
         self.trainer = trainer
@@ -34,7 +34,8 @@ class _KeepsMasked(TrainerCallback):
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         mask, model = self.trainer.forget_mask, self.trainer.anatomy.model
-        if mask is not None and self.trainer.sides_of(state.global_step) == ("forget",):
+        sides = self.trainer.sides_of(state.global_step)
+        if mask is not None and set(sides) <= set(self.trainer.masked_sides):
             self.before = {n: model.get_parameter(n).detach().clone() for n in mask}
 
     def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -71,7 +72,14 @@ class UnlearningTrainer(ExactResume, Trainer):
         kwargs: passed on to `transformers.Trainer` (callbacks, optimizers, …).
 
     Attributes:
+        supports: what `trainable` may be (of the class).
+        adapters: whether `lora_rank` is supported (of the class).
+        uses: the sides whose loss the method has; the other is not looked at (of the class).
+        masked_sides: the sides whose gradients `forget_mask` confines (of the class).
+        forget_mask: parameter -> bool, True where a masked side may move the weight; None: no mask.
         anatomy: the parts of the model.
+        adapted: names of the parameters that `trainable` selects; with adapters, those that these
+            are added to.
         trained: names of the parameters that are trained.
         trained_parameters: number of weights that are trained.
 
@@ -81,6 +89,9 @@ class UnlearningTrainer(ExactResume, Trainer):
     """
 
     supports: tuple[str, ...] = tuple(TRAINABLE)
+    adapters: bool = True
+    uses: tuple[str, ...] = SIDES
+    masked_sides: tuple[str, ...] = ("forget",)
 
     def __init__(
         self,
@@ -102,6 +113,8 @@ class UnlearningTrainer(ExactResume, Trainer):
                 f"{type(self).__name__} can't train {args.trainable!r}: "
                 f"it supports {', '.join(self.supports)}"
             )
+        if args.lora_rank and not self.adapters:
+            raise UnseeError(f"{type(self).__name__} has no adapters: leave lora_rank at 0")
         collate = data_collator or self.collator(args, processing_class)
         self.strangers, self.texts = stranger_dataset, text_dataset
         self.anatomy = anatomy_of(model)
@@ -112,7 +125,7 @@ class UnlearningTrainer(ExactResume, Trainer):
         super().__init__(
             model=model,
             args=args,
-            data_collator=PairedCollator(collate),
+            data_collator=PairedCollator(collate, self.forget_collator(args, processing_class)),
             train_dataset=PairedDataset(
                 forget_dataset, retain_dataset, args.seed if args.augment else None, args.mirror
             ),
@@ -128,6 +141,10 @@ class UnlearningTrainer(ExactResume, Trainer):
         """What makes a batch of one side's examples; pictures alone, unless a method wants more."""
         return PictureCollator(processing_class)
 
+    def forget_collator(self, args: UnlearningConfig, processing_class: Any) -> Any:
+        """The same for the forget side, where that needs more; None: what the other side has."""
+        return None
+
     def select(self, args: UnlearningConfig, trained: list[str]) -> list[str]:
         """Which of the parameters selected by `trainable` are trained; all of them."""
         return trained
@@ -139,7 +156,8 @@ class UnlearningTrainer(ExactResume, Trainer):
         the blocks that are run and not read among them.
         """
         model = self.anatomy.model
-        example = {k: v.to(model.device) for k, v in example.items()}
+        tensors = {k: v for k, v in example.items() if isinstance(v, torch.Tensor)}
+        example = {k: v.to(model.device) for k, v in tensors.items()}
         unread = set(self.anatomy.unread(example))
         chosen = TRAINABLE[args.trainable]
         names = [name for name, _ in model.named_parameters()]
@@ -157,11 +175,22 @@ class UnlearningTrainer(ExactResume, Trainer):
             parameter.data = parameter.data.float()
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(name in self.trained)
+        self.adapted = list(self.trained)
         if args.lora_rank:
             add_adapters(model, self.trained, args.lora_rank, args.seed)
             self.anatomy = anatomy_of(model)
             self.trained = [n for n, p in model.named_parameters() if p.requires_grad]
         self.trained_parameters = sum(model.get_parameter(name).numel() for name in self.trained)
+
+    def batches(self, dataset: Any, count: int, size: int = 32) -> Iterator[dict[str, Any]]:
+        """Batches of `count` examples spread evenly over one side, as the losses take them."""
+        chosen = evenly(len(dataset), count)
+        collate = self.data_collator.sides[
+            "forget" if dataset is self.train_dataset.forget else "retain"
+        ]
+        for start in range(0, len(chosen), size):
+            examples = [dataset[i] for i in chosen[start : start + size]]
+            yield self._prepare_inputs(collate(examples))
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
         """As `Trainer.train`; adapters are merged at the end."""
@@ -193,7 +222,7 @@ class UnlearningTrainer(ExactResume, Trainer):
     ) -> Any:
         """Weighted sum of the sides that this step is for."""
         loss: torch.Tensor | float = 0.0
-        for side in self._sides:
+        for side in (side for side in self._sides if side in self.uses):
             of_side = getattr(self, f"{side}_loss")(model, inputs[side])
             loss = loss + getattr(self.args, f"{side}_weight") * of_side
             self.parts[side].append(float(of_side.detach()))
@@ -213,29 +242,35 @@ class UnlearningTrainer(ExactResume, Trainer):
     def sides_of(self, step: int) -> tuple[str, ...]:
         """Which sides an update is for: `paired`, the retain side always and the forget side in
         every `forget_every`-th; `alternating`, one of the forget side, then `forget_every` of the
-        retain side."""
+        retain side; `successive`, the first half of the steps the forget side, then the other."""
         every = self.args.forget_every
+        if len(self.uses) == 1:
+            return self.uses
         if self.args.schedule == "alternating":
             return ("retain",) if step % (every + 1) else ("forget",)
+        if self.args.schedule == "successive":
+            steps = self.state.max_steps or self.args.max_steps
+            return ("forget",) if 2 * step < steps else ("retain",)
         return ("retain",) if step % every else SIDES
 
     def training_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Gradients of the step's sides; those of the forget side are masked before the retain
-        side's are added."""
+        """Gradients of the step's sides; those of the masked sides are masked before the others are
+        added."""
         sides = self.sides_of(self.state.global_step)
-        if self.forget_mask is None or sides == ("retain",):
+        masked = tuple(side for side in sides if side in self.masked_sides)
+        if self.forget_mask is None or not masked:
             return self._step_for(sides, model, inputs, *args, **kwargs)
         trained = {name: self.anatomy.model.get_parameter(name) for name in self.trained}
         before = {n: None if p.grad is None else p.grad.clone() for n, p in trained.items()}
-        loss = self._step_for(("forget",), model, inputs, *args, **kwargs)
+        loss = self._step_for(masked, model, inputs, *args, **kwargs)
         for name, parameter in trained.items():
             if parameter.grad is not None:
                 earlier = before[name]
                 new = parameter.grad if earlier is None else parameter.grad - earlier
                 new = new * self.forget_mask[name]
                 parameter.grad = new if earlier is None else earlier + new
-        if "retain" in sides:
-            loss = loss + self._step_for(("retain",), model, inputs, *args, **kwargs)
+        if free := tuple(side for side in sides if side not in masked):
+            loss = loss + self._step_for(free, model, inputs, *args, **kwargs)
         return loss
 
     def _step_for(self, sides: tuple[str, ...], *args: Any, **kwargs: Any) -> torch.Tensor:

@@ -17,9 +17,13 @@ TRAINABLE = {
     "vision+projector": (VISION, PROJECTOR),
     "language": (LANGUAGE,),
     "all": PARTS,
+    "lora": PARTS,
 }
+"""Parts of the model by what `trainable` may be; `lora` trains adapters on all of them."""
+LORA_RANK = 8
+"""Rank of the adapters of `trainable=lora` where none is given."""
 
-SCHEDULES = ("paired", "alternating")
+SCHEDULES = ("paired", "alternating", "successive")
 SIDES = ("forget", "retain")
 
 
@@ -55,7 +59,7 @@ class UnlearningConfig(TrainingArguments):
     schedule: str = field(
         default="paired",
         metadata={
-            "help": "both sides in one update, or an update of each in turn",
+            "help": "both sides in one update, an update of each in turn, or a pass after the other",
             "choices": list(SCHEDULES),
         },
     )
@@ -87,6 +91,8 @@ class UnlearningConfig(TrainingArguments):
         check_counts(self, "forget_every", "stranger_steps")
         if self.lora_rank < 0:
             raise UnseeError("lora_rank must not be negative")
+        if self.trainable == "lora":
+            self.lora_rank = self.lora_rank or LORA_RANK
         if self.max_steps == 0 or self.max_steps < -1:
             raise UnseeError("max_steps must be at least 1 (or -1, for num_train_epochs)")
         if not 0 <= self.seed < 2**32:

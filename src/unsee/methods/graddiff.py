@@ -2,48 +2,34 @@
 
     L = -w_f CE(answers; D_f) + w_r CE(answers; D_r)
 
-Gradient ascent on what is to be forgotten, descent on what is to be kept, through the whole model.
+Gradient ascent on what is to be forgotten, descent on what is to be kept. The code released with
+MLLMU-Bench makes a whole pass over the forget set and then one over the retain set: that is
+`schedule=successive`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from unsee.data.collate import QuestionCollator
 from unsee.methods import outputs
-from unsee.methods.base import UnlearningTrainer
-from unsee.methods.config import UnlearningConfig
+from unsee.methods.answers import AnswersConfig, AnswersTrainer
 from unsee.methods.registry import Method, register
 
 
 @dataclass
-class GradDiffConfig(UnlearningConfig):
+class GradDiffConfig(AnswersConfig):
     """Options of GradDiff."""
 
-    trainable: str = field(default="all", metadata={"help": "parts that are trained"})
-    learning_rate: float = field(default=3e-5, metadata={"help": "peak learning rate of AdamW"})
-    per_device_train_batch_size: int = field(
-        default=16, metadata={"help": "pictures to forget, and as many to retain, a step"}
-    )
-    max_steps: int = field(default=100, metadata={"help": "steps; -1: num_train_epochs"})
-    warmup_steps: float = field(default=10, metadata={"help": "as in transformers"})
 
-
-class GradDiffTrainer(UnlearningTrainer):
+class GradDiffTrainer(AnswersTrainer):
     """Examples need `image`, `question` and `answer`."""
 
-    def collator(self, args: UnlearningConfig, processing_class: Any) -> Any:
-        return QuestionCollator(processing_class)
-
     def forget_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
-        return -self.retain_loss(model, batch)
-
-    def retain_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
-        return outputs.cross_entropy_of(model, batch)
+        return -outputs.cross_entropy_of(model, batch)
 
 
 register(

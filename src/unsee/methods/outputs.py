@@ -1,4 +1,4 @@
-"""Losses on answers, through the language model: cross-entropy, NPO, KL to the original."""
+"""Losses on answers, through the language model: pure functions of logits and likelihoods."""
 
 from __future__ import annotations
 
@@ -58,10 +58,70 @@ def answer_kl(logits: torch.Tensor, originals: torch.Tensor, labels: torch.Tenso
         originals: [B, T, V] of the original, not differentiated.
         labels: [B, T], `IGNORED` where there is no answer.
     """
-    answered = labels[:, 1:] != IGNORED
-    ours = logits[:, :-1][answered].float().log_softmax(-1)
-    theirs = originals[:, :-1][answered].detach().float().log_softmax(-1)
+    return kl(answered(logits, labels), answered(originals, labels))
+
+
+def kl(ours: torch.Tensor, theirs: torch.Tensor) -> torch.Tensor:
+    """Mean of KL(theirs || ours), a scalar; logits [N, V], those of `theirs` not differentiated."""
+    ours, theirs = ours.float().log_softmax(-1), theirs.detach().float().log_softmax(-1)
     return kl_div(ours, theirs, reduction="batchmean", log_target=True)
+
+
+def answered(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """[B, T, V] -> [N, V]: what predicts the answers' tokens, row by row."""
+    return logits[:, :-1][labels[:, 1:] != IGNORED]
+
+
+def simnpo_loss(
+    ours: torch.Tensor, lengths: torch.Tensor, beta: float, margin: float
+) -> torch.Tensor:
+    """NPO without a reference, by length: eq. 4 of SimNPO, arXiv 2410.07163.
+
+    -(2 / beta) mean log sigmoid(-(beta / length) log p - margin)
+
+    Args:
+        ours: log-likelihood of each answer, summed over its tokens, [B].
+        lengths: tokens of each answer, [B].
+        beta: above 0.
+        margin: gamma, at least 0.
+    """
+    return -(2 / beta) * logsigmoid(-beta * ours / lengths - margin).mean()
+
+
+def dpo_loss(wanted: torch.Tensor, unwanted: torch.Tensor, beta: float) -> torch.Tensor:
+    """Direct preference optimisation as the NPO paper states it (eq. 2 of arXiv 2404.05868).
+
+    -(1 / beta) mean log sigmoid(beta (wanted - unwanted))
+
+    Args:
+        wanted: log p - log p_original of each answer that is preferred, [B].
+        unwanted: the same of the answer that is not, [B].
+        beta: above 0.
+    """
+    return -(1 / beta) * logsigmoid(beta * (wanted - unwanted)).mean()
+
+
+def undial_loss(
+    logits: torch.Tensor, originals: torch.Tensor, labels: torch.Tensor, strength: float
+) -> torch.Tensor:
+    """Self-distillation to the original's logits with the answer's token lowered (UNDIAL, arXiv
+    2402.10052): the mean cross-entropy to softmax(z_original - strength * onehot(answer)).
+
+    Args:
+        logits: [B, T, V] of the model that is trained.
+        originals: [B, T, V] of the original, not differentiated.
+        labels: [B, T], `IGNORED` where there is no answer.
+        strength: gamma, at least 0.
+    """
+    lowered = answered(originals, labels).detach().float().clone()
+    tokens = labels[:, 1:][labels[:, 1:] != IGNORED]
+    lowered[torch.arange(len(lowered), device=lowered.device), tokens] -= strength
+    return cross_entropy(answered(logits, labels).float(), lowered.softmax(-1))
+
+
+def answer_lengths(labels: torch.Tensor) -> torch.Tensor:
+    """Tokens of each answer, [B]; `labels` as above."""
+    return (labels[:, 1:] != IGNORED).sum(1)
 
 
 @contextmanager
@@ -78,8 +138,9 @@ def seen_by(model: Any, seeing: Seeing) -> Iterator[None]:
 
 
 def model_inputs(batch: Mapping[str, Any]) -> dict[str, Any]:
-    """A batch without its labels: what the model takes when only logits are wanted."""
-    return {key: value for key, value in batch.items() if key != "labels"}
+    """A batch without its labels and without a variant of it (`VariantCollator`): what the model
+    takes when only logits are wanted."""
+    return {key: value for key, value in batch.items() if key not in ("labels", "variant")}
 
 
 def cross_entropy_of(model: Any, batch: Mapping[str, Any]) -> torch.Tensor:

@@ -8,15 +8,16 @@ the use for the retain set.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from unsee.anatomy.families import LANGUAGE, VISION
 from unsee.errors import UnseeError
 
 if TYPE_CHECKING:
-    from unsee.anatomy.anatomy import Seeing
+    from unsee.anatomy.anatomy import Anatomy, Seeing
 
 SCORES = ("abs-mean", "std", "rms")
 EPSILON = 1e-8
@@ -50,13 +51,58 @@ def mlp_outputs(seeing: Seeing, blocks: Iterable[int]) -> dict[str, torch.nn.Lin
     return found
 
 
+def hidden_layers(anatomy: Anatomy, *parts: str) -> dict[str, torch.nn.Linear]:
+    """The linear layers that read the hidden units of the MLPs of V, W or both, by full name; of V
+    those of blocks that are read.
+
+    Raises:
+        UnseeError: the family names no such layer in one of the parts.
+    """
+    family = anatomy.family
+    ends = {VISION: family.mlp_out, LANGUAGE: family.text_mlp_out}
+    last = max(anatomy.read_blocks)
+    found = {}
+    for part in parts:
+        of_part = {
+            name: module
+            for name, module in anatomy.model.named_modules()
+            if name.rpartition(".")[2] in ends[part]
+            and isinstance(module, torch.nn.Linear)
+            and anatomy.part_of(f"{name}.weight") == part
+            and not (part == VISION and (block_of(name) or 0) > last)
+        }
+        if not of_part:
+            raise UnseeError(
+                f"no hidden units were found in the {part} part of this {family.model_type} model: "
+                "mend its entry in unsee.anatomy"
+            )
+        found |= of_part
+    return found
+
+
+def block_of(name: str) -> int | None:
+    """Number of the block that a parameter or module is in; None outside blocks."""
+    numbers = [int(part) for part in name.split(".") if part.isdigit()]
+    return numbers[0] if numbers else None
+
+
 def unit_use(
-    seeing: Seeing, layers: Mapping[str, torch.nn.Linear], batches: Iterable[Mapping[str, Any]]
+    run: Callable[[Mapping[str, Any]], Any],
+    layers: Mapping[str, torch.nn.Linear],
+    batches: Iterable[Mapping[str, Any]],
+    threshold: float = 0.0,
 ) -> dict[str, dict[str, torch.Tensor]]:
-    """How much each hidden unit is used for a set of pictures.
+    """How much each hidden unit is used for a set of examples.
+
+    Args:
+        run: runs the layers on a batch, without padding.
+        layers: layers that read the units.
+        batches: what is run.
+        threshold: |a| from which a unit counts as active, for `frequency`.
 
     Returns:
-        layer -> {`abs-mean`, `std`, `rms`} -> [units], fp64.
+        layer -> {`abs-mean`, `std`, `rms`, `frequency`} -> [units], fp64; a layer that was not run
+        is missing.
     """
     sums: dict[str, torch.Tensor] = {}
     counts = dict.fromkeys(layers, 0)
@@ -64,7 +110,8 @@ def unit_use(
     def listen(name: str) -> Any:
         def hook(module: Any, inputs: tuple[torch.Tensor, ...]) -> None:
             a = inputs[0].detach().double().flatten(0, -2)  # [tokens, units]
-            new = torch.stack([a.abs().sum(0), a.sum(0), a.square().sum(0)])
+            active = (a.abs() > threshold).double()
+            new = torch.stack([a.abs().sum(0), a.sum(0), a.square().sum(0), active.sum(0)])
             sums[name] = sums[name] + new if name in sums else new
             counts[name] += len(a)
 
@@ -74,16 +121,35 @@ def unit_use(
     try:
         with torch.no_grad():
             for batch in batches:
-                seeing(batch)
+                run(batch)
     finally:
         for handle in handles:
             handle.remove()
     use = {}
     for name, total in sums.items():
-        absolute, mean, square = total / counts[name]
+        absolute, mean, square, active = total / counts[name]
         deviation = (square - mean.square()).clamp_min(0).sqrt()
         use[name] = {"abs-mean": absolute, "std": deviation, "rms": square.sqrt()}
+        use[name]["frequency"] = active
     return use
+
+
+def most(scores: Mapping[str, torch.Tensor], ratio: float) -> dict[str, torch.Tensor]:
+    """The units with the largest scores.
+
+    Args:
+        scores: layer -> [units].
+        ratio: share of the units of all layers together, in (0, 1); at least one is taken.
+
+    Returns:
+        layer -> bool [units].
+    """
+    together = torch.cat(list(scores.values()))
+    count = max(1, round(ratio * len(together)))
+    chosen = torch.zeros(len(together), dtype=torch.bool, device=together.device)
+    chosen[together.topk(count).indices] = True
+    pieces = chosen.split([len(s) for s in scores.values()])
+    return dict(zip(scores, pieces, strict=True))
 
 
 def forget_specific_units(
@@ -104,12 +170,7 @@ def forget_specific_units(
         layer -> bool [units], True where the unit is to be pruned.
     """
     scores = {name: forget[name][score] / (retain[name][score] + EPSILON) for name in forget}
-    together = torch.cat(list(scores.values()))
-    count = max(1, round(ratio * len(together)))
-    chosen = torch.zeros(len(together), dtype=torch.bool, device=together.device)
-    chosen[together.topk(count).indices] = True
-    pieces = chosen.split([len(s) for s in scores.values()])
-    return dict(zip(scores, pieces, strict=True))
+    return most(scores, ratio)
 
 
 def prune(layers: Mapping[str, torch.nn.Linear], units: Mapping[str, torch.Tensor]) -> None:

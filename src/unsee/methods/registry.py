@@ -7,7 +7,10 @@ from importlib import import_module
 
 from unsee.errors import UnseeError
 
-MODULES = ("graddiff", "two_sided", "vkd")
+MODULES = (
+    *("bad_teacher dpo ga graddiff idk kl_min manu mip_editor mmunlearner npo rmu salun".split()),
+    *("scrub simnpo smfa two_sided undial vgid vkd".split()),
+)
 """The files of this folder that hold a method."""
 
 
@@ -25,6 +28,7 @@ class Method:
         summary: one line.
         trainer: dotted name of the trainer class.
         config: dotted name of its configuration class.
+        edits: it edits weights once, without steps.
     """
 
     name: str
@@ -36,6 +40,12 @@ class Method:
     summary: str
     trainer: str
     config: str
+    edits: bool = False
+
+    @property
+    def supports(self) -> tuple[str, ...]:
+        """What `trainable` may be."""
+        return self.classes()[0].supports  # type: ignore[attr-defined,no-any-return]
 
     def classes(self) -> tuple[type, type]:
         """(trainer class, configuration class)."""
@@ -45,6 +55,13 @@ class Method:
             found.append(getattr(import_module(module), name))
         return found[0], found[1]
 
+
+NOT_BUILT = {
+    "siu": "Single Image Unlearning (arXiv 2405.12523): its dual-masked KL loss and its fine-tuning "
+    "data are described in words alone where we could look, which is not enough to build it "
+    "faithfully",
+}
+"""Methods of the field that are missing, and why."""
 
 _METHODS: dict[str, Method] = {}
 

@@ -92,18 +92,11 @@ class VKDTrainer(UnlearningTrainer):
         if behind:
             raise UnseeError(f"blocks: {behind[0]} lies behind the last block read, block-{read}")
 
-    def _batches(self, dataset: Any, count: int, size: int = 32) -> Iterator[dict[str, Any]]:
-        """Batches of `count` examples spread evenly over a dataset."""
-        chosen = evenly(len(dataset), count)
-        for start in range(0, len(chosen), size):
-            examples = [dataset[i] for i in chosen[start : start + size]]
-            yield self._prepare_inputs(self.data_collator.collate(examples))
-
     def _prune(self, seeing: Seeing) -> None:
         """Takes the forget set's units out of V, in place; use is measured on the original."""
         layers = pruning.mlp_outputs(self.teacher, self.anatomy.read_blocks)
         use = [
-            pruning.unit_use(self.teacher, layers, self._batches(side, count))
+            pruning.unit_use(self.teacher, layers, self.batches(side, count))
             for side, count in (
                 (self.train_dataset.forget, len(self.train_dataset.forget)),
                 (self.train_dataset.retain, self.args.statistics_pictures),
@@ -115,7 +108,7 @@ class VKDTrainer(UnlearningTrainer):
 
     def _build_target(self) -> vkd_targets.Target:
         pairs, args = self.train_dataset, self.args
-        everybody = self._batches(pairs.retain, args.statistics_pictures)
+        everybody = self.batches(pairs.retain, args.statistics_pictures)
         self._group_of = torch.arange(len(pairs.forget))
         if args.forget_target == "other-people":
             return vkd_targets.other_people()
@@ -128,7 +121,7 @@ class VKDTrainer(UnlearningTrainer):
         if args.forget_target in ("k-same", "strangers"):
             others = everybody
             if args.forget_target == "strangers":
-                others = self._batches(self.strangers, len(self.strangers))
+                others = self.batches(self.strangers, len(self.strangers))
             return vkd_targets.k_same(self._teach, others, args.neighbours)
         everyone = vkd_targets.mean_features(self._teach, everybody)
         if args.forget_target == "mean-retain":
@@ -139,7 +132,7 @@ class VKDTrainer(UnlearningTrainer):
         for number, members in enumerate(self._groups()):
             self._group_of[members] = number
             of_person = [pairs.forget[i] for i in members]
-            batches = self._batches(of_person, len(of_person))
+            batches = self.batches(of_person, len(of_person))
             means.append(vkd_targets.mean_features(self._teach, batches))
         forgotten = {name: torch.cat([m[name] for m in means]) for name in self.names}
         return vkd_targets.anonymous(forgotten, everyone, args.target_strength)
@@ -158,7 +151,7 @@ class VKDTrainer(UnlearningTrainer):
         pairs = self.train_dataset
 
         def means(side: Any, count: int) -> torch.Tensor:
-            seen = [self._teach(batch)[self.names[-1]] for batch in self._batches(side, count)]
+            seen = [self._teach(batch)[self.names[-1]] for batch in self.batches(side, count)]
             return torch.cat([tokens.float().mean(1) for tokens in seen])
 
         forget, retain = means(pairs.forget, len(pairs.forget)), means(pairs.retain, HARD_AMONG)
@@ -175,7 +168,7 @@ class VKDTrainer(UnlearningTrainer):
         generator = torch.Generator().manual_seed(args.seed)
 
         def losses(side: Any) -> Iterator[torch.Tensor]:
-            for batch in self._batches(side, args.fisher_pictures, size=1):
+            for batch in self.batches(side, args.fisher_pictures, size=1):
                 if args.fisher_of == "ce":
                     yield outputs.cross_entropy_of(self.model, batch)
                 else:

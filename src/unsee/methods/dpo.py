@@ -1,0 +1,68 @@
+"""Direct preference optimisation for refusals (DPO, IDK; arXiv 2305.18290, in TOFU's form).
+
+    L = w_f DPO(refusal over answer; D_f) + w_r CE(answers; D_r)
+    DPO = -(1 / beta) mean log sigmoid(beta [log p/p_original (refusal) - log p/p_original (answer)])
+
+The code released with CLEAR overwrites this loss in its last line; that is not followed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from unsee.data.collate import VariantCollator
+from unsee.errors import check_positive
+from unsee.methods import outputs
+from unsee.methods.answers import REFUSAL, AnswersConfig, AnswersTrainer, check_refusal
+from unsee.methods.registry import Method, register
+
+
+@dataclass
+class DPOConfig(AnswersConfig):
+    """Options of DPO."""
+
+    beta: float = field(default=0.1, metadata={"help": "steepness of the preference"})
+    abstain_text: str = field(default=REFUSAL, metadata={"help": "the refusal"})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_positive(self, "beta")
+        check_refusal(self.abstain_text)
+
+
+class DPOTrainer(AnswersTrainer):
+    """Examples need `image`, `question` and `answer`."""
+
+    def forget_collator(self, args: DPOConfig, processing_class: Any) -> Any:
+        def refused(example: Mapping[str, Any]) -> dict[str, Any]:
+            return {**example, "answer": args.abstain_text}
+
+        return VariantCollator(processing_class, refused)
+
+    def _gain(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
+        """log p - log p_original of each answer, [B]."""
+        ours, originals = self.likelihoods(model, batch)
+        return ours - originals
+
+    def forget_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
+        refusal, answer = self._gain(model, batch["variant"]), self._gain(model, batch)
+        return outputs.dpo_loss(refusal, answer, self.args.beta)
+
+
+register(
+    Method(
+        name="dpo",
+        source="Direct Preference Optimization, arXiv 2305.18290, as in TOFU, arXiv 2401.06121",
+        fidelity="paper",
+        trains="all",
+        touches_language=True,
+        runs_language=True,
+        summary="refusals preferred to the answers to forget, descent on answers to retain",
+        trainer="unsee.methods.dpo.DPOTrainer",
+        config="unsee.methods.dpo.DPOConfig",
+    )
+)

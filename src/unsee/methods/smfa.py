@@ -1,0 +1,130 @@
+"""SMFA, the sculpted memory forgetting adapter (arXiv 2511.20196), a reconstruction.
+
+Two low-rank adapters are trained from the original, one after the other: D_f on refusals (CE(refusal;
+D_f)), and R, the retaining anchor, on answers to retain (CE(answers; D_r)). Of the first, entries
+that oppose the anchor and outweigh it are dropped, and the rest is added to the weights:
+
+    keep D_f where not (D_f R < 0 and |D_f| > k rho |R|),   rho = mean |D_f| / mean |R|
+
+Stated are the two adapters and that the anchor's signs and sizes decide what is dropped; that rho is
+the ratio of the mean sizes in the same weight matrix is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from unsee.adapters import add_adapters, adapter_layers, weight_change
+from unsee.anatomy import anatomy_of
+from unsee.errors import UnseeError, check_positive
+from unsee.methods import outputs
+from unsee.methods.idk import IdkConfig, IdkTrainer
+from unsee.methods.registry import Method, register
+
+FORGET, ANCHOR = "default", "anchor"
+
+
+@dataclass
+class SMFAConfig(IdkConfig):
+    """Options of SMFA."""
+
+    trainable: str = field(default="lora", metadata={"help": "parts that get adapters"})
+    lora_rank: int = field(default=8, metadata={"help": "of both adapters (>= 1)"})
+    opposition: float = field(
+        default=5.0, metadata={"help": "k, how far an entry must outweigh the anchor to be dropped"}
+    )
+    anchor_share: float = field(
+        default=0.5, metadata={"help": "share of the steps, the last ones, that train the anchor"}
+    )
+    learning_rate: float = field(default=1e-3, metadata={"help": "peak learning rate of AdamW"})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_positive(self, "opposition")
+        if not 0 < self.anchor_share < 1:
+            raise UnseeError("anchor_share must be between 0 and 1")
+        if not self.lora_rank:
+            raise UnseeError("smfa is made of adapters: lora_rank must be at least 1")
+
+
+def sculpted(forget: torch.Tensor, anchor: torch.Tensor, opposition: float) -> torch.Tensor:
+    """The change `forget` of a weight matrix without the entries that oppose `anchor`.
+
+    Args:
+        forget: what the forgetting adapter adds, any shape.
+        anchor: what the retaining anchor adds, the same shape.
+        opposition: k, above 0.
+    """
+    ratio = forget.abs().mean() / anchor.abs().mean().clamp_min(1e-20)
+    opposed = (forget * anchor < 0) & (forget.abs() > opposition * ratio * anchor.abs())
+    return forget.masked_fill(opposed, 0)
+
+
+class SMFATrainer(IdkTrainer):
+    """Examples need `image`, `question` and `answer`."""
+
+    supports = ("lora", "all", "language", "vision+projector", "vision", "projector")
+
+    def _select_trained(self, args: SMFAConfig, example: Mapping[str, Any]) -> None:
+        super()._select_trained(args, example)
+        model = self.anatomy.model
+        add_adapters(model, self.adapted, args.lora_rank, args.seed + 1, ANCHOR)
+        self.anatomy = anatomy_of(model)
+        self._train_both()
+        self.trained = [n for n, p in model.named_parameters() if p.requires_grad]
+        self.trained_parameters = sum(model.get_parameter(n).numel() for n in self.trained)
+
+    def sides_of(self, step: int) -> tuple[str, ...]:
+        """The forgetting adapter first, then the anchor."""
+        steps = self.state.max_steps or self.args.max_steps
+        return ("retain",) if step >= round((1 - self.args.anchor_share) * steps) else ("forget",)
+
+    def _speak_with(self, adapter: str) -> None:
+        for _, layer in adapter_layers(self.anatomy.model):
+            layer.set_adapter(adapter)
+        self._train_both()
+
+    def _train_both(self) -> None:
+        """`peft` freezes adapters that do not speak; a step without gradients leaves them alone."""
+        for _, layer in adapter_layers(self.anatomy.model):
+            for name, parameter in layer.named_parameters():
+                parameter.requires_grad_("lora_" in name)
+
+    def forget_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
+        self._speak_with(FORGET)
+        return outputs.cross_entropy_of(model, batch)
+
+    def retain_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
+        self._speak_with(ANCHOR)
+        return outputs.cross_entropy_of(model, batch)
+
+    def finish(self) -> None:
+        """Sculpts and merges; see the module's text."""
+        model = self.anatomy.model
+        for name, layer in list(adapter_layers(model)):
+            forget, anchor = (weight_change(layer, adapter) for adapter in (FORGET, ANCHOR))
+            base = layer.get_base_layer()
+            change = sculpted(forget, anchor, self.args.opposition)
+            base.weight.data = base.weight.data + change.to(base.weight.dtype)
+            parent, _, child = name.rpartition(".")
+            setattr(model.get_submodule(parent), child, base)
+        self.anatomy = anatomy_of(model)
+
+
+register(
+    Method(
+        name="smfa",
+        source="SMFA, arXiv 2511.20196",
+        fidelity="reconstruction",
+        trains="lora",
+        touches_language=True,
+        runs_language=True,
+        summary="an adapter of refusals, without what opposes an adapter of answers to retain",
+        trainer="unsee.methods.smfa.SMFATrainer",
+        config="unsee.methods.smfa.SMFAConfig",
+    )
+)
