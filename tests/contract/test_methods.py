@@ -8,28 +8,21 @@ from typing import Any
 
 import pytest
 import torch
+from cases import FAMILIES, has_adapters, methods, methods_and_families, soon, trains
 
 import tiny
 from unsee.errors import UnseeError
 from unsee.methods.config import TRAINABLE
 from unsee.methods.registry import Method, list_methods
 
-METHODS = [pytest.param(method, id=method.name) for method in list_methods()]
-FAMILIES = list(tiny.FAMILIES)
 JOBS = ("baker", "pilot", "nurse", "lawyer")
 TRAINED_BY = [
-    pytest.param(m, what, id=f"{m.name}-{what}")
+    pytest.param(m, what, f, id=f"{m.name}-{what}-{f}", marks=() if f == FAMILIES[0] else soon(m))
     for m in list_methods()
-    for what in m.classes()[0].supports
+    for what in m.supports
+    for f in FAMILIES
 ]
-each_method = pytest.mark.parametrize("method", METHODS)
-each_trained = pytest.mark.parametrize(
-    "method", [pytest.param(m, id=m.name) for m in list_methods() if not m.edits]
-)
-each_adapted = pytest.mark.parametrize(
-    "method", [pytest.param(m, id=m.name) for m in list_methods() if m.classes()[0].adapters]
-)
-each_family = pytest.mark.parametrize("family", FAMILIES)
+each_method, each_trained = methods(), methods(trains)
 
 
 def build(family: str, processing: Any) -> Any:
@@ -51,8 +44,7 @@ def snapshot(model: Any) -> dict[str, torch.Tensor]:
     return {name: p.detach().clone() for name, p in model.named_parameters()}
 
 
-@each_family
-@pytest.mark.parametrize(("method", "trainable"), TRAINED_BY)
+@pytest.mark.parametrize(("method", "trainable", "family"), TRAINED_BY)
 def test_what_is_frozen_stays_to_the_bit_and_what_is_trained_moves(
     method: Method, trainable: str, family: str, processing: Any
 ) -> None:
@@ -83,8 +75,7 @@ def test_what_is_frozen_stays_to_the_bit_and_what_is_trained_moves(
         assert parts == {trainer.anatomy.part_of(name) for name in trainer.adapted}
 
 
-@each_family
-@each_trained
+@methods_and_families(trains)
 def test_steps_lower_the_loss_of_a_fixed_batch(
     method: Method, family: str, processing: Any
 ) -> None:
@@ -101,8 +92,7 @@ def test_steps_lower_the_loss_of_a_fixed_batch(
     assert loss() < before - 1e-3 * abs(before)
 
 
-@each_family
-@each_method
+@methods_and_families()
 def test_saved_model_loads_in_plain_transformers_and_says_the_same(
     method: Method, family: str, processing: Any, tmp_path: Path
 ) -> None:
@@ -133,8 +123,7 @@ def test_saved_model_loads_in_plain_transformers_and_says_the_same(
     assert torch.equal(reloaded, unlearnt)
 
 
-@each_family
-@each_method
+@methods_and_families()
 def test_language_model_is_not_run_unless_the_method_says_so(
     method: Method, family: str, processing: Any
 ) -> None:
@@ -172,8 +161,7 @@ def test_bf16_model_is_trained_in_fp32_and_saved_as_it_was(
             assert not [name for name in changed if "language_model" in name]
 
 
-@each_family
-@each_adapted
+@methods_and_families(has_adapters)
 def test_adapters_alone_are_trained_and_become_part_of_a_plain_model(
     method: Method, family: str, processing: Any
 ) -> None:

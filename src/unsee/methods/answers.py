@@ -44,7 +44,7 @@ class AnswersTrainer(UnlearningTrainer):
     """Examples need `image`, `question` and `answer`. The retain side is held by the
     cross-entropy of its answers, unless a method says otherwise."""
 
-    supports = SEEN_AND_SAID
+    supports: tuple[str, ...] = SEEN_AND_SAID
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

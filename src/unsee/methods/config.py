@@ -59,7 +59,7 @@ class UnlearningConfig(TrainingArguments):
     schedule: str = field(
         default="paired",
         metadata={
-            "help": "both sides in one update, an update of each in turn, or a pass after the other",
+            "help": "both in one update, an update of each in turn, or one after the other",
             "choices": list(SCHEDULES),
         },
     )

@@ -1,7 +1,8 @@
 """Direct preference optimisation for refusals (DPO, IDK; arXiv 2305.18290, in TOFU's form).
 
     L = w_f DPO(refusal over answer; D_f) + w_r CE(answers; D_r)
-    DPO = -(1 / beta) mean log sigmoid(beta [log p/p_original (refusal) - log p/p_original (answer)])
+    g(y) = log p(y) - log p_original(y)
+    DPO = -(1 / beta) mean log sigmoid(beta [g(refusal) - g(answer)])
 
 The code released with CLEAR overwrites this loss in its last line; that is not followed.
 """
@@ -44,7 +45,7 @@ class DPOTrainer(AnswersTrainer):
         return VariantCollator(processing_class, refused)
 
     def _gain(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
-        """log p - log p_original of each answer, [B]."""
+        """Log p - log p_original of each answer, [B]."""
         ours, originals = self.likelihoods(model, batch)
         return ours - originals
 

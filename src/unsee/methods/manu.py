@@ -8,8 +8,8 @@ under the question alone (t):
     I_var  = sqrt(V_m + V_t)                      I_rms  = sqrt(|E_m - E_t| / (E_m + E_t + eps))
     S = sum I(D_f) / (sum I(D_r) + eps)
 
-The units with the largest S are taken out: what the next layer reads from them becomes 0. A question
-alone does not touch V, whose units have no activation then.
+The units with the largest S are taken out: what the next layer reads from them becomes 0. A
+question alone does not touch V, whose units have no activation then.
 """
 
 from __future__ import annotations

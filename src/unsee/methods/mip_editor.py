@@ -7,9 +7,9 @@ the answer, a hidden unit's influence is
     in W  |sum over tokens of a mean_s dl/da(s)|          (integrated gradients)
     in V   sum over tokens of a^2 mean_s (dl/da(s))^2     (integrated Fisher information)
 
-The `units` of each layer with the largest mean influence on the forget set make up the path. They are
-emptied (the weights that read from them are set to 0; were those that write to them 0 as well, no
-gradient would ever reach either), and then the weights that read from them and write to them are
+The `units` of each layer with the largest mean influence on the forget set make up the path. They
+are emptied (the weights that read from them are set to 0; were those that write to them 0 as well,
+no gradient would ever reach either), and then the weights that read from them and write to them are
 trained, nothing else, as RMU does:
 
     L = w_f ||h(x_f) - steering mean ||h_original|| u||^2 + w_r ||h(x_r) - h_original(x_r)||^2

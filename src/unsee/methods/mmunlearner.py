@@ -5,11 +5,11 @@ everywhere.
     retain step    w_r CE(answers; D_r), everywhere
     mask = E[g^2; D_f] / (E[g^2; D_p] + eps) >= mask_threshold
 
-g is the gradient of one example's loss. V and P are to preserve (D_p) the retained pictures; W these
-and the questions in words, those about the forgotten among them (`text_dataset`). The mask is on
-the weights of linear layers; what it does not cover does not move in a forget step. (In the released
-code that moves freely, and with LoRA the mask does nothing; neither is followed. With adapters the
-mask is made of their own gradients.)
+g is the gradient of one example's loss. V and P are to preserve (D_p) the retained pictures; W
+these and the questions in words, those about the forgotten among them (`text_dataset`). The mask is
+on the weights of linear layers; what it does not cover does not move in a forget step. (In the
+released code that moves freely, and with LoRA the mask does nothing; neither is followed. With
+adapters the mask is made of their own gradients.)
 """
 
 from __future__ import annotations

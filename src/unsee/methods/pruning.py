@@ -61,7 +61,7 @@ def hidden_layers(anatomy: Anatomy, *parts: str) -> dict[str, torch.nn.Linear]:
     family = anatomy.family
     ends = {VISION: family.mlp_out, LANGUAGE: family.text_mlp_out}
     last = max(anatomy.read_blocks)
-    found = {}
+    found: dict[str, torch.nn.Linear] = {}
     for part in parts:
         of_part = {
             name: module

@@ -45,7 +45,7 @@ class Method:
     @property
     def supports(self) -> tuple[str, ...]:
         """What `trainable` may be."""
-        return self.classes()[0].supports  # type: ignore[attr-defined,no-any-return]
+        return self.classes()[0].supports  # type: ignore[attr-defined]
 
     def classes(self) -> tuple[type, type]:
         """(trainer class, configuration class)."""
@@ -57,9 +57,8 @@ class Method:
 
 
 NOT_BUILT = {
-    "siu": "Single Image Unlearning (arXiv 2405.12523): its dual-masked KL loss and its fine-tuning "
-    "data are described in words alone where we could look, which is not enough to build it "
-    "faithfully",
+    "siu": "Single Image Unlearning (arXiv 2405.12523): of its dual-masked KL loss and its "
+    "fine-tuning data we found descriptions in words alone, not enough to build it faithfully",
 }
 """Methods of the field that are missing, and why."""
 

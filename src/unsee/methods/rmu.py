@@ -2,9 +2,10 @@
 
     L = w_f ||h(x_f) - c u||^2 + w_r ||h(x_r) - h_original(x_r)||^2
 
-h are the hidden states after `layer` blocks of W, u a fixed random direction of length 1; means over
-attended tokens and dimensions. As in the paper, of W only the output weights of the MLPs of the last
-`edited_blocks` of these blocks are trained; of V and P, if `trainable` names them, everything.
+h are the hidden states after `layer` blocks of W, u a fixed random direction of length 1; means
+over attended tokens and dimensions. As in the paper, of W only the output weights of the MLPs of
+the last `edited_blocks` of these blocks are trained; of V and P, if `trainable` names them,
+everything.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """SimNPO (arXiv 2410.07163): NPO by length, without a reference.
 
-    L = w_f SimNPO(D_f) + w_r CE(answers; D_r)
-    SimNPO = -(2 / beta) mean log sigmoid(-(beta / |y|) log p(y) - margin)
+L = w_f SimNPO(D_f) + w_r CE(answers; D_r)
+SimNPO = -(2 / beta) mean log sigmoid(-(beta / |y|) log p(y) - margin)
 """
 
 from __future__ import annotations

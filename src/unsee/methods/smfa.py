@@ -1,13 +1,13 @@
 """SMFA, the sculpted memory forgetting adapter (arXiv 2511.20196), a reconstruction.
 
-Two low-rank adapters are trained from the original, one after the other: D_f on refusals (CE(refusal;
-D_f)), and R, the retaining anchor, on answers to retain (CE(answers; D_r)). Of the first, entries
-that oppose the anchor and outweigh it are dropped, and the rest is added to the weights:
+Two low-rank adapters are trained from the original, one after the other: F by CE(refusal; D_f), and
+A, the retaining anchor, by CE(answers; D_r). Of what the first adds to the weights, entries that
+oppose the anchor and outweigh it are dropped:
 
-    keep D_f where not (D_f R < 0 and |D_f| > k rho |R|),   rho = mean |D_f| / mean |R|
+    keep F where not (F A < 0 and |F| > k rho |A|),   rho = mean |F| / mean |A|
 
-Stated are the two adapters and that the anchor's signs and sizes decide what is dropped; that rho is
-the ratio of the mean sizes in the same weight matrix is ours.
+Stated are the two adapters and that the anchor's signs and sizes decide what is dropped; that rho
+is the ratio of the mean sizes in the same weight matrix is ours.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from unsee.adapters import add_adapters, adapter_layers, weight_change
+from unsee.adapters import adapter_layers, add_adapters, weight_change
 from unsee.anatomy import anatomy_of
 from unsee.errors import UnseeError, check_positive
 from unsee.methods import outputs

@@ -1,6 +1,6 @@
 """UNDIAL (arXiv 2402.10052): self-distillation to logits with the answer lowered.
 
-    L = w_f CE(softmax(z_original - strength onehot(y)); D_f) + w_r CE(answers; D_r)
+L = w_f CE(softmax(z_original - strength onehot(y)); D_f) + w_r CE(answers; D_r)
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ register(
         trains="all",
         touches_language=True,
         runs_language=True,
-        summary="distils the original's logits with the answer lowered, descent on answers to retain",
+        summary="distils the original's logits with the answer lowered, descent on the rest",
         trainer="unsee.methods.undial.UndialTrainer",
         config="unsee.methods.undial.UndialConfig",
     )

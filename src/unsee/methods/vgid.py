@@ -3,10 +3,10 @@
     L = w_f KL(p_original(. | noised picture, instruction + question) || p; D_f)
       + w_r KL(p_original || p; D_r)
 
-The original's own answer to a noised picture, with an instruction to forget, is what the model is to
-say about the picture as it is. The KL is a mean over the answer's tokens. Noise is Gaussian, on the
-processed pixels: sqrt(1 - n^2) x + n e. Stated are teacher and losses; how strong the noise is and
-what the instruction says is ours.
+The original's own answer to a noised picture, with an instruction to forget, is what the model is
+to say about the picture as it is. The KL is a mean over the answer's tokens. Noise is Gaussian, on
+the processed pixels: sqrt(1 - n^2) x + n e. Stated are teacher and losses; how strong the noise is
+and what the instruction says is ours.
 """
 
 from __future__ import annotations
