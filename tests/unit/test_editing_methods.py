@@ -170,7 +170,7 @@ def test_manu_takes_out_the_share_of_units_with_the_largest_scores(processing: A
 
 @pytest.mark.parametrize("squared", [False, True])
 def test_influence_of_units_against_a_loop(squared: bool) -> None:
-    """l = log sigmoid(w . relu-units) of one hidden layer, whose gradient is known in closed form."""
+    """l = log sigmoid(w . units) of one layer, whose gradient is known in closed form."""
     torch.manual_seed(0)
     layer = torch.nn.Linear(5, 1, bias=False)
     units = torch.rand(3, 5)  # tokens x units
