@@ -32,6 +32,8 @@ COMMANDS = {
     "evaluate": "score a model: who is forgotten, who is kept, what else changed",
     "report": "one page about runs: pictures, answers, accuracies",
     "attack": "try to bring forgotten people back",
+    "tune": "settings of methods, by trials on validation people",
+    "compare": "methods side by side: a leaderboard",
     "ablate": "which ingredients of VKD earn their place, on validation people",
     "faces": "the embedded benchmark of drawn people: look at them, train the models",
     "data": "export benchmarks in other projects' formats",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch.func import functional_call
@@ -23,6 +23,13 @@ SEEN_AND_SAID = ("all", "language", "vision+projector", "vision", "projector", "
 @dataclass
 class AnswersConfig(UnlearningConfig):
     """Options that methods on answers share."""
+
+    space: ClassVar[Mapping[str, Any]] = {
+        "learning_rate": (1e-5, 1e-3),
+        "max_steps": [50, 100, 200],
+        "trainable": ["all", "vision+projector"],
+        "retain_weight": (0.3, 10.0),
+    }
 
     trainable: str = field(
         default="all", metadata={"help": "parts that are trained", "choices": list(SEEN_AND_SAID)}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
 
 import torch
 from transformers import TrainingArguments
@@ -33,7 +34,12 @@ class UnlearningConfig(TrainingArguments):
 
     `per_device_train_batch_size` counts pictures of each side: a step sees as many pictures to
     forget as to retain.
+
+    `space` is what `unsee tune` searches: option -> (low, high) on a logarithmic scale, or a list
+    of choices; the defaults lie in it.
     """
+
+    space: ClassVar[Mapping[str, Any]] = {}
 
     trainable: str = field(
         default="vision+projector",
@@ -109,6 +115,6 @@ def own_options(args: TrainingArguments) -> dict[str, Any]:
         *("per_device_train_batch_size gradient_accumulation_steps lr_scheduler_type").split(),
         *("warmup_steps weight_decay max_grad_norm seed bf16").split(),
     }
-    own = type(args).__dataclass_fields__.keys() - TrainingArguments.__dataclass_fields__.keys()
+    own = {f.name for f in fields(args)} - {f.name for f in fields(TrainingArguments)}
     found = {name: getattr(args, name) for name in sorted(own | wanted)}
     return {name: getattr(value, "value", value) for name, value in found.items()}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -25,6 +25,8 @@ from unsee.methods.registry import Method, register
 @dataclass
 class DPOConfig(AnswersConfig):
     """Options of DPO."""
+
+    space: ClassVar[Mapping[str, Any]] = {**AnswersConfig.space, "beta": (0.03, 1.0)}
 
     beta: float = field(default=0.1, metadata={"help": "steepness of the preference"})
     abstain_text: str = field(default=REFUSAL, metadata={"help": "the refusal"})

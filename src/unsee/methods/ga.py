@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -21,6 +21,12 @@ from unsee.methods.registry import Method, register
 @dataclass
 class GAConfig(AnswersConfig):
     """Options of gradient ascent."""
+
+    space: ClassVar[Mapping[str, Any]] = {
+        "learning_rate": (1e-6, 1e-4),
+        "max_steps": [25, 50, 100],
+        "trainable": ["all", "vision+projector"],
+    }
 
 
 class GATrainer(AnswersTrainer):

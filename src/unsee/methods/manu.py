@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -36,6 +36,11 @@ Use = Mapping[str, torch.Tensor]
 @dataclass
 class ManuConfig(AnswersConfig):
     """Options of MANU; those of the optimisation have no effect."""
+
+    space: ClassVar[Mapping[str, Any]] = {
+        "prune_ratio": (0.002, 0.3),
+        "trainable": ["all", "vision", "language"],
+    }
 
     prune_ratio: float = field(
         default=0.05, metadata={"help": "share of the hidden units that are taken out, in (0, 1)"}

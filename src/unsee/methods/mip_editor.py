@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -39,6 +39,14 @@ from unsee.methods.rmu import RMUConfig, RMUTrainer
 @dataclass
 class MIPEditorConfig(RMUConfig):
     """Options of MIP-Editor."""
+
+    space: ClassVar[Mapping[str, Any]] = {
+        "learning_rate": (1e-5, 1e-2),
+        "max_steps": [50, 100, 200],
+        "units": [3, 5, 10],
+        "steering": (0.5, 8.0),
+        "retain_weight": (0.3, 100.0),
+    }
 
     trainable: str = field(default="all", metadata={"help": "parts that are edited"})
     units: int = field(default=5, metadata={"help": "hidden units of each layer that are edited"})

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from transformers.utils import logging
@@ -35,6 +35,11 @@ logger = logging.get_logger(__name__)
 @dataclass
 class MMUnlearnerConfig(AnswersConfig):
     """Options of MMUnlearner."""
+
+    space: ClassVar[Mapping[str, Any]] = {
+        **AnswersConfig.space,
+        "mask_threshold": [0.5, 1.0, 2.0],
+    }
 
     mask_threshold: float = field(
         default=1.0, metadata={"help": "ratio from which a weight counts as the forget set's"}

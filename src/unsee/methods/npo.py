@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -25,6 +25,8 @@ from unsee.methods.registry import Method, register
 @dataclass
 class NPOConfig(AnswersConfig):
     """Options of NPO."""
+
+    space: ClassVar[Mapping[str, Any]] = {**AnswersConfig.space, "beta": (0.03, 1.0)}
 
     beta: float = field(
         default=0.1, metadata={"help": "how soon pushing stops; towards 0 it is gradient ascent"}

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -27,6 +27,14 @@ from unsee.methods.registry import Method, register
 @dataclass
 class RMUConfig(AnswersConfig):
     """Options of RMU."""
+
+    space: ClassVar[Mapping[str, Any]] = {
+        "learning_rate": (1e-5, 1e-2),
+        "max_steps": [50, 100, 200],
+        "steering": [1.0, 3.0, 10.0, 30.0],
+        "retain_weight": (0.3, 100.0),
+        "trainable": ["language", "vision+projector"],
+    }
 
     trainable: str = field(default="language", metadata={"help": "parts that are trained"})
     layer: int = field(

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
 from unsee.errors import check_counts, check_offered
 from unsee.methods import outputs, saliency
-from unsee.methods.answers import REFUSAL, check_refusal
+from unsee.methods.answers import REFUSAL, AnswersConfig, check_refusal
 from unsee.methods.idk import IdkTrainer
 from unsee.methods.npo import NPOConfig
 from unsee.methods.registry import Method, register
@@ -26,6 +26,8 @@ LOSSES = ("idk", "ga", "npo")
 @dataclass
 class SalUnConfig(NPOConfig):
     """Options of SalUn."""
+
+    space: ClassVar[Mapping[str, Any]] = {**AnswersConfig.space, "loss": list(LOSSES)}
 
     loss: str = field(
         default="idk", metadata={"help": "what is minimised on D_f", "choices": list(LOSSES)}

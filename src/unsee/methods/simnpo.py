@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -21,6 +21,8 @@ from unsee.methods.registry import Method, register
 @dataclass
 class SimNPOConfig(AnswersConfig):
     """Options of SimNPO."""
+
+    space: ClassVar[Mapping[str, Any]] = {**AnswersConfig.space, "beta": (0.3, 5.0)}
 
     beta: float = field(default=2.5, metadata={"help": "steepness"})
     margin: float = field(default=0.0, metadata={"help": "gamma, what is asked for beyond (>= 0)"})

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -31,6 +31,13 @@ FORGET, ANCHOR = "default", "anchor"
 @dataclass
 class SMFAConfig(IdkConfig):
     """Options of SMFA."""
+
+    space: ClassVar[Mapping[str, Any]] = {
+        "learning_rate": (1e-4, 1e-2),
+        "max_steps": [100, 200, 400],
+        "opposition": [2.5, 5.0, 10.0],
+        "trainable": ["lora", "vision+projector"],
+    }
 
     trainable: str = field(default="lora", metadata={"help": "parts that get adapters"})
     lora_rank: int = field(default=8, metadata={"help": "of both adapters (>= 1)"})

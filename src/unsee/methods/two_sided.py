@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from transformers.utils import logging
@@ -35,6 +35,13 @@ ANSWERS = ("abstain", "others")
 @dataclass
 class TwoSidedConfig(VKDConfig):
     """Options of two-sided erasure: those of VKD, and of what W learns before."""
+
+    space: ClassVar[Mapping[str, Any]] = {
+        "learning_rate": (3e-5, 3e-3),
+        "max_steps": [200, 400, 800],
+        "language_share": [0.1, 0.25, 0.5],
+        "retain_weight": (0.5, 10.0),
+    }
 
     trainable: str = field(default="all", metadata={"help": "parts that are trained: all"})
     language_share: float = field(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -20,6 +20,8 @@ from unsee.methods.registry import Method, register
 @dataclass
 class UndialConfig(AnswersConfig):
     """Options of UNDIAL."""
+
+    space: ClassVar[Mapping[str, Any]] = {**AnswersConfig.space, "strength": [3.0, 10.0, 30.0]}
 
     strength: float = field(
         default=10.0, metadata={"help": "how far the answer's logit is lowered (> 0)"}

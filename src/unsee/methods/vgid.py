@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -27,6 +27,8 @@ from unsee.methods.registry import Method, register
 @dataclass
 class VGIDConfig(AnswersConfig):
     """Options of VGID."""
+
+    space: ClassVar[Mapping[str, Any]] = {**AnswersConfig.space, "noise": [0.5, 0.9, 1.0]}
 
     noise: float = field(
         default=0.9, metadata={"help": "n, share of noise in the teacher's picture, in [0, 1]"}

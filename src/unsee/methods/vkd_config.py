@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from unsee.errors import UnseeError, check_counts, check_offered, check_positive
 from unsee.methods.config import UnlearningConfig
@@ -34,6 +36,13 @@ PRUNE_SIDES = ("teacher", "student", "both")
 class VKDConfig(UnlearningConfig):
     """Options of VKD. The defaults are what the ablation on the embedded benchmark found among the
     best of what needs neither W nor questions (`docs/ablation.md`)."""
+
+    space: ClassVar[Mapping[str, Any]] = {
+        "learning_rate": (1e-4, 3e-3),
+        "max_steps": [300, 600, 1200],
+        "retain_weight": (0.5, 10.0),
+        "target_strength": [1.0, 1.2, 1.5],
+    }
 
     forget_target: str = field(
         default="anonymous",

@@ -15,8 +15,9 @@ A page holds blocks that `fill` rewrites from the file that they name:
 Kinds of block: `demo` (the table of a demo), `shipped` (what the shipped models know), `recipes`
 (what recipes of the small LLaVA reached), `ablation` (which ingredients of VKD earn their place),
 `costs` (seconds, memory and trained parameters of methods, side by side), `relearning` (how fast
-forgotten people come back under attack), `retain` (how many pictures to retain are needed), `final`
-(test numbers of methods over seeds).
+forgotten people come back under attack), `retain` (how many pictures to retain are needed),
+`leaderboard` (test numbers of methods over seeds; `leaderboard15` with 15 % forgotten, `final` for
+VKD's own page).
 """
 
 from __future__ import annotations
@@ -31,12 +32,14 @@ from typing import Any
 from unsee.evaluation.metrics import is_broken
 from unsee.evaluation.runs import write_text
 from unsee.models.shipped import list_shipped
+from unsee.report.leaderboard import leaderboard_table
 from unsee.report.lines import line_chart
 from unsee.report.pareto import pareto_svg
 from unsee.report.relearning import relearning_svg, relearning_table
 from unsee.report.runs import Run, read_run
 from unsee.report.table import markdown
 from unsee.report.words import MISSING, percent_cell
+from unsee.studies.compare import REFERENCES
 
 BLOCK = re.compile(r"<!-- begin (\w+) (\S+) -->\n.*?<!-- end -->", re.DOTALL)
 RUNS = ("vanilla", "vkd", "gold")
@@ -150,25 +153,9 @@ def costs_table(result: dict[str, Any]) -> str:
 
 
 def final_table(result: dict[str, Any]) -> str:
-    """Markdown table of the test numbers, over seeds."""
-    from unsee.studies.final import summary
-
-    head = ["model", "seeds", "gap to gold (points)", "forget", "retain", "look-alikes", "visible"]
-    head += ["“I don't know”: forget", "strangers", "text", "text drift (KL)", "seconds"]
-    lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
-    for line in summary(result["rows"]):
-        gap = line.get("gap")
-        cells = [line["model"] + (" (broken)" if line["broken"] else ""), str(line["seeds"])]
-        cells.append(f"{gap[0]:.1f} [{gap[1]:.1f}, {gap[2]:.1f}]" if gap else MISSING)
-        for group in ("forget", "retain", "lookalike", "visible"):
-            cells.append(percent_cell(line[f"{group}/vqa_accuracy"]))
-        for key in ("forget/abstain_rate", "stranger/abstain_rate", "forget/text_accuracy"):
-            cells.append(percent_cell(line[key]))
-        drift, seconds = line["text_kl"], line["seconds"]
-        cells.append(MISSING if drift is None else f"{drift:.4f}")
-        cells.append(MISSING if seconds is None else f"{seconds:.0f}")
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    """The leaderboard of VKD and what it is shown beside in its own page."""
+    shown = (*REFERENCES, "vkd", "two_sided", "graddiff")
+    return leaderboard_table({"rows": [r for r in result["rows"] if r["method"] in shown]})
 
 
 def retain_table(result: dict[str, Any]) -> str:
@@ -216,6 +203,8 @@ KINDS: dict[str, Callable[[Any], str]] = {
     "relearning": relearning_table,
     "retain": retain_table,
     "final": final_table,
+    "leaderboard": leaderboard_table,
+    "leaderboard15": lambda result: leaderboard_table(result, 15),
 }
 
 

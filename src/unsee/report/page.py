@@ -71,11 +71,18 @@ def write_report(
             limits(players, attacked=relearning is not None),
         ]
     )
-    write_text(output, _document(title, result.summary, body))
+    write_text(output, document(title, result.summary, body))
     return output
 
 
-def _document(title: str, summary: str, body: str) -> str:
+def document(title: str, summary: str, body: str) -> str:
+    """A whole page, with the style of all pages and nothing loaded from anywhere.
+
+    Args:
+        title: plain text.
+        summary: plain text, for who lists or shares the page.
+        body: HTML of the main part.
+    """
     style = files("unsee.report").joinpath("page.css").read_text(encoding="utf-8")
     return f"""<!doctype html>
 <html lang="en">

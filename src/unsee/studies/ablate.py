@@ -117,6 +117,27 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
     "rate 1e-3, strength 1.2": {"learning_rate": 1e-3, "target_strength": 1.2},
     "trained: projector, strength 1.2": {"trainable": "projector", "target_strength": 1.2},
+    "rate 1e-3, features: projector, steps 600, strength 1.2": {
+        "learning_rate": 1e-3,
+        "features": "projector",
+        "max_steps": 600,
+        "target_strength": 1.2,
+    },
+    "rate 1e-3, features: projector, steps 600, fisher of features, 0.5": {
+        "learning_rate": 1e-3,
+        "features": "projector",
+        "max_steps": 600,
+        "mask": "fisher",
+        "mask_threshold": 0.5,
+    },
+    "rate 1e-3, features: projector, steps 600, strength 1.2, fisher of features, 0.5": {
+        "learning_rate": 1e-3,
+        "features": "projector",
+        "max_steps": 600,
+        "target_strength": 1.2,
+        "mask": "fisher",
+        "mask_threshold": 0.5,
+    },
     "as its readers describe VKD, varied and similar people": {
         "forget_target": "pruned",
         "mask": "fisher",

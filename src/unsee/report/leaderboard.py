@@ -1,0 +1,93 @@
+"""The leaderboard of `unsee compare`: methods over seeds, as markdown and as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from unsee.evaluation.runs import write_text
+from unsee.report.page import document
+from unsee.report.words import MISSING, decimal, esc, percent_cell
+from unsee.studies.compare import summary
+
+RATES = {
+    "forget/vqa_accuracy": "forget",
+    "retain/vqa_accuracy": "retain",
+    "lookalike/vqa_accuracy": "look-alikes",
+    "visible/vqa_accuracy": "visible",
+    "forget/abstain_rate": "“I don't know”",
+    "forget/misattribution_rate": "somebody else's facts",
+    "stranger/abstain_rate": "strangers: “I don't know”",
+    "forget/text_accuracy": "text",
+}
+NOTE = (
+    "Accuracies and rates in %, of private facts asked about unseen pictures (text: by name). The "
+    "gap to gold is the largest difference of the first four to the model that never saw the "
+    "people, in points, with a 95 % interval by a bootstrap over people; JS is the mean "
+    "Jensen-Shannon divergence of the option likelihoods to gold's, in bits; KL is the drift of "
+    "answers in words. Broken: retained or visible more than ten points below vanilla."
+)
+
+
+def grid(rows: Sequence[dict[str, Any]], percent: int = 5) -> list[list[str]]:
+    """The leaderboard as text: a row of headings, then a row a method."""
+    head = ["method", "fidelity", "seeds", "gap to gold", *RATES.values(), "JS", "KL"]
+    lines = [[*head, "seconds", "peak MB", "trained"]]
+    for line in summary(rows, percent):
+        if line["failed"] and not line["seeds"]:
+            name = f"{line['method']} (failed: {line['failed']})"
+            lines.append([name, line["fidelity"], *[MISSING] * (len(lines[0]) - 2)])
+            continue
+        gap = line.get("gap")
+        trained = line["trained_parameters"]
+        lines.append(
+            [
+                line["method"] + (" (broken)" if line["broken"] else ""),
+                line["fidelity"],
+                str(line["seeds"]),
+                f"{gap[0]:.1f} [{gap[1]:.1f}, {gap[2]:.1f}]" if gap else MISSING,
+                *(percent_cell(line[key]) for key in RATES),
+                decimal(line["js_to_gold"], 3),
+                decimal(line["text_kl"], 4),
+                decimal(line["seconds"], 0),
+                decimal(line["peak_memory_mb"], 0),
+                MISSING if trained is None else f"{trained / 1e6:.2f} M",
+            ]
+        )
+    return lines
+
+
+def leaderboard_table(result: Mapping[str, Any], percent: int = 5) -> str:
+    """Markdown table of the rows of `unsee compare`."""
+    head, *body = ([cell.replace("|", "\\|") for cell in x] for x in grid(result["rows"], percent))
+    rule = ["---", "---", *("---:" for _ in head[2:])]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [head, rule, *body])
+
+
+def _page(rows: Sequence[dict[str, Any]], percent: int) -> str:
+    head, *body = grid(rows, percent)
+    title = f"Methods side by side, {percent} % forgotten"
+    heads = "".join(f'<th scope="col">{esc(cell)}</th>' for cell in head)
+    lines = "".join(
+        f'<tr><th scope="row">{esc(name)}</th>{"".join(f"<td>{esc(c)}</td>" for c in cells)}</tr>'
+        for name, *cells in body
+    )
+    table = f"<thead><tr>{heads}</tr></thead><tbody>{lines}</tbody>"
+    text = (
+        f"<header><h1>{esc(title)}</h1></header><section>"
+        f'<div class="scroll"><table>{table}</table></div><p>{esc(NOTE)}</p></section>'
+    )
+    return document(title, NOTE, text)
+
+
+def write_leaderboard(folder: Path, rows: Sequence[dict[str, Any]], percent: int = 5) -> str:
+    """Writes `leaderboard.md` and `leaderboard.html`, whole or not at all.
+
+    Returns:
+        The table in markdown.
+    """
+    table = leaderboard_table({"rows": rows}, percent)
+    write_text(folder / "leaderboard.md", f"{table}\n\n{NOTE}\n")
+    write_text(folder / "leaderboard.html", _page(rows, percent))
+    return table

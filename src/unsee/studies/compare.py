@@ -1,0 +1,224 @@
+"""Methods side by side on one forget set and several seeds: the rows of the leaderboard.
+
+Choices are made before, on validation people (`unsee tune`, `unsee ablate`); the test people are
+asked here, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unsee.data.faces.splits import make_split
+from unsee.errors import UnseeError
+from unsee.evaluation.gold import distance_to_gold
+from unsee.evaluation.intervals import gap_interval
+from unsee.evaluation.metrics import is_broken
+from unsee.methods.config import own_options
+from unsee.methods.registry import get_method
+from unsee.models.shipped import list_shipped
+from unsee.studies import trial
+from unsee.studies.ledger import Ledger
+from unsee.studies.parallel import each
+
+if TYPE_CHECKING:
+    from unsee.data.faces.benchmark import Faces
+    from unsee.data.faces.splits import Split
+
+VANILLA, GOLD, AGAIN = "vanilla", "gold", "gold, another seed"
+REFERENCES = (GOLD, VANILLA, AGAIN)
+Options = Mapping[str, Any]
+
+
+def references(models: Path, people: str, percent: int, seed: int) -> dict[str, str]:
+    """The checkpoints that methods are read against, by name.
+
+    Args:
+        models: folder of `unsee faces train`; for the demo people of seed 0 the shipped models do
+            where it holds none.
+        people: `test`, `validation` or `demo`.
+        percent: size of the forget set.
+        seed: of the models.
+
+    Returns:
+        `vanilla` and `gold`; `gold, another seed`, for the floor, where it is there.
+
+    Raises:
+        UnseeError: vanilla or gold is missing.
+    """
+    kind = f"gold-{people}" + (f"-{percent}" if percent != 5 else "")
+    root = models / f"seed{seed}"
+    shipped = {model.name: str(model.path) for model in list_shipped()}
+    if not (root / VANILLA).exists() and f"seed{seed}/{kind}" in shipped:
+        return {GOLD: shipped[f"seed{seed}/{kind}"], VANILLA: shipped[f"seed{seed}/{VANILLA}"]}
+    vanilla, gold = trial.models_of(models, seed, VANILLA, kind)
+    found = {GOLD: gold, VANILLA: vanilla}
+    if (root / f"{kind}@1" / "config.json").exists():
+        found[AGAIN] = str(root / f"{kind}@1")
+    return found
+
+
+def compare(
+    models: Path,
+    output: Path,
+    faces: Faces,
+    methods: Iterable[str],
+    seeds: Sequence[int] = (0,),
+    people: str = "test",
+    percent: int = 5,
+    settings: Mapping[str, Options] | None = None,
+    keep: Path | None = None,
+    say: Callable[[str], None] = print,
+    jobs: int = 1,
+    done: Callable[[Ledger], None] = lambda ledger: None,
+) -> Ledger:
+    """Measures what is missing from the result file.
+
+    Args:
+        models: see `references`.
+        output: result file; rows are appended. A row is told by `method`, `forget_ratio`, `seed`
+            and `trained_with`, all options: with other options a method is measured anew, and the
+            newest row counts.
+        faces: the embedded benchmark.
+        methods: names of methods.
+        seeds: of the models.
+        people: `test`, `validation` or `demo`.
+        percent: size of the forget set.
+        settings: options of methods that differ from their defaults, by method.
+        keep: folder for the checkpoints, `seed0/vkd` …; what is scored is what is kept.
+        say: called with a line of progress.
+        jobs: methods at a time, each in a process of its own with its share of the cores.
+        done: called after every row.
+
+    Raises:
+        UnseeError: a vanilla or a gold is missing.
+    """
+    settings, methods = settings or {}, list(methods)
+    about = {"study": "leaderboard", "people": people}
+    ledger = Ledger(output, about, ("method", "forget_ratio", "seed", "trained_with"))
+    sources = {seed: references(models, people, percent, seed) for seed in seeds}
+    for seed in seeds:
+        _of_seed(
+            ledger,
+            sources[seed],
+            make_split(people, seed, percent),
+            {m: dict(settings.get(m, {})) for m in methods},
+            {"forget_ratio": percent, "seed": seed},
+            keep and keep / f"seed{seed}",
+            (faces, say, jobs, done),
+        )
+    return ledger
+
+
+def _of_seed(
+    ledger: Ledger,
+    sources: Mapping[str, str],
+    split: Split,
+    methods: Mapping[str, Options],
+    of: Mapping[str, Any],
+    keep: Path | None,
+    how: tuple[Any, ...],
+) -> None:
+    """Adds the rows of a seed that are missing, the references' first."""
+    faces, say, jobs, done = how
+    pictures = "validation" if split.name == "validation" else "test"
+    checkpoints = {
+        name: ledger.same_model(name, source, method=name, **of) for name, source in sources.items()
+    }
+    missing = {}
+    for name, options in methods.items():
+        config = get_method(name).classes()[1]
+        trained_with = own_options(config(output_dir="", **options))
+        if not ledger.find(method=name, trained_with=trained_with, **of):
+            missing[name] = (options, trained_with)
+    asked = [name for name in sources if not ledger.find(method=name, **of)]
+    if not missing and not asked:
+        return
+    gold, gold_rows = trial.ask(sources[GOLD], faces, split, pictures)
+
+    def add(name: str, found: dict[str, Any], rows: list[Any], **more: Any) -> None:
+        row = {"method": name, **more, **of, **found}
+        if name != GOLD and "failed" not in found:
+            row |= distance_to_gold(found, rows, gold, gold_rows)
+        ledger.add(row)
+        said = found.get("failed") or f"{row.get('gold_gap', 0):.1f} points to gold"
+        say(f"seed {of['seed']}, {name}: {said}")
+        done(ledger)
+
+    for name in asked:
+        found, rows = (
+            (gold, gold_rows) if name == GOLD else trial.ask(sources[name], faces, split, pictures)
+        )
+        add(name, found, rows, fidelity="reference", checkpoint=checkpoints[name])
+    tasks = {
+        name: (sources[VANILLA], name, dict(options), split, pictures, keep and keep / name)
+        for name, (options, _) in missing.items()
+    }
+    for name, (found, rows) in each(_attempt, tasks, jobs):
+        fidelity, trained_with = get_method(name).fidelity, missing[name][1]
+        add(name, found, rows, fidelity=fidelity, trained_with=trained_with)
+
+
+def _attempt(
+    source: str, method: str, options: Options, split: Split, pictures: str, keep: Path | None
+) -> tuple[Any, Any]:
+    """What `trial.attempt` finds and the threads that it had, or why it could not be done."""
+    import torch
+
+    from unsee.data.faces.benchmark import Faces
+
+    faces = Faces(progress=False)
+    try:
+        found, rows = trial.attempt(source, method, options, faces, split, pictures, keep=keep)
+    except UnseeError as error:
+        return {"failed": str(error)}, []
+    return {**found, "threads": torch.get_num_threads()}, rows
+
+
+MEANS = (
+    *(f"{group}/vqa_accuracy" for group in ("forget", "retain", "lookalike", "visible")),
+    *("forget/abstain_rate", "forget/misattribution_rate", "stranger/abstain_rate"),
+    *("forget/text_accuracy", "text_kl", "js_to_gold"),
+    *("seconds", "peak_memory_mb", "trained_parameters"),
+)
+"""What `summary` averages over seeds."""
+
+
+def summary(rows: Sequence[dict[str, Any]], percent: int = 5) -> list[dict[str, Any]]:
+    """A line a method, over its seeds: means of `MEANS`, and the gap to gold.
+
+    Args:
+        rows: of `compare`; of several rows of a method and a seed the last counts.
+        percent: size of the forget set.
+
+    Returns:
+        Lines with `method`, `fidelity`, `seeds`, `gap` (value, low, high) over the people of all
+        seeds together, `broken` (with any seed) and `failed` (why it could not be run). Vanilla and
+        gold come first, then methods by their gap; broken ones last, and failed ones behind them.
+    """
+    newest = {(row["method"], row["seed"]): row for row in rows if row["forget_ratio"] == percent}
+    golds = {seed: row for (name, seed), row in newest.items() if name == GOLD}
+    before = {seed: row for (name, seed), row in newest.items() if name == VANILLA}
+    lines = []
+    for name in dict.fromkeys(name for name, _ in newest):
+        of_name = {seed: row for (other, seed), row in newest.items() if other == name}
+        failed = [row["failed"] for row in of_name.values() if "failed" in row]
+        seeds = sorted(s for s in of_name if s in golds and "failed" not in of_name[s])
+        fidelity = next(iter(of_name.values()))["fidelity"]
+        line: dict[str, Any] = {"method": name, "fidelity": fidelity, "seeds": len(seeds)}
+        for key in MEANS:
+            values = [of_name[s][key] for s in seeds if of_name[s].get(key) is not None]
+            line[key] = sum(values) / len(values) if values else None
+        if name != GOLD and seeds:
+            ours, theirs = ([x[s]["by_person"] for s in seeds] for x in (of_name, golds))
+            line["gap"] = gap_interval(ours, theirs)
+        line["broken"] = any(is_broken(of_name[s], before[s]) for s in seeds if s in before)
+        line["failed"] = failed[0] if failed else ""
+        lines.append(line)
+
+    def place(line: dict[str, Any]) -> tuple[Any, ...]:
+        first = {VANILLA: 0, GOLD: 1, AGAIN: 2}.get(line["method"], 3)
+        return (first, bool(line["failed"]), line["broken"], line.get("gap", (0,))[0])
+
+    return sorted(lines, key=place)
