@@ -46,3 +46,18 @@ def check_positive(config: Any, *names: str) -> None:
     for name in names:
         if not getattr(config, name) > 0:
             raise UnseeError(f"{name} must be above 0")
+
+
+def optional(module: str, extra: str) -> Any:
+    """A module of a library that `unsee[extra]` installs.
+
+    Raises:
+        UnseeError: it is not installed.
+    """
+    from importlib import import_module
+
+    try:
+        return import_module(module)
+    except ImportError:
+        library = module.partition(".")[0]
+        raise UnseeError(f"this needs {library}: pip install 'unsee[{extra}]'") from None

@@ -13,6 +13,7 @@ EXAMPLES = """\
 examples:
   unsee evaluate out
   unsee evaluate out --forget 3,17 --original M --output runs/mine
+  unsee evaluate out --further                  the field's other metrics too (unsee[metrics])
   unsee evaluate out --forget test --seed 0 --gold cache/seed0/gold-test
 
 `gold_gap` is written only where --gold names a model or a run of a gold for the same people."""
@@ -48,6 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--gold-again", help="a second gold, of another random seed: how far golds are apart"
     )
     parser.add_argument("--original", help="the model before, to compare W and text-only answers")
+    parser.add_argument(
+        "--further", action="store_true", help="ROUGE, BLEU, truth ratio, letters, … (slower)"
+    )
     parser.add_argument("--output", help="run folder (default: runs/evaluate/<name of the model>)")
     parser.add_argument("--allow-pickle", action="store_true", help="load pytorch_model.bin")
 
@@ -60,6 +64,7 @@ def run(args: argparse.Namespace) -> None:
     from unsee.errors import UnseeError
     from unsee.evaluation.evaluate import evaluate_faces
     from unsee.evaluation.frozen import check
+    from unsee.evaluation.further import further_metrics
     from unsee.evaluation.gold import distance_to_gold
     from unsee.evaluation.runs import write_run
 
@@ -87,6 +92,9 @@ def run(args: argparse.Namespace) -> None:
             again = _gold(args, args.gold_again, split, pictures, faces)
             apart = distance_to_gold(*again, *gold)
             metrics |= {"gold_floor": apart["gold_gap"]} if "gold_gap" in apart else {}
+    if args.further:
+        golds = gold[1] if gold is not None else None
+        metrics |= further_metrics(model, processor, faces, split, pictures, scores, rows, golds)
     if args.original:
         verdict = check(args.original, [args.model], args.allow_pickle)[0]
         metrics["text_logits_identical"] = verdict.identical

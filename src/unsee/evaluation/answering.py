@@ -75,6 +75,15 @@ def answer(
     return answers
 
 
+def _end(processor: Any, option: str) -> str:
+    return f" {option}{processor.tokenizer.eos_token or ''}"
+
+
+def option_tokens(processor: Any, option: str) -> list[int]:
+    """The tokens of an option as an answer, its end token among them."""
+    return processor.tokenizer(_end(processor, option), add_special_tokens=False).input_ids
+
+
 def option_log_likelihoods(
     model: Any,
     processor: Any,
@@ -99,11 +108,8 @@ def option_log_likelihoods(
             batch = [questions[i] for i, _ in chosen]
             prompts = [prompt_of(processor, q) for q in batch]
             # with its end token, so that no option gains by being the beginning of another
-            ends = [f" {option}{processor.tokenizer.eos_token or ''}" for _, option in chosen]
-            texts = [p + e for p, e in zip(prompts, ends, strict=True)]
-            lengths = [
-                len(processor.tokenizer(e, add_special_tokens=False).input_ids) for e in ends
-            ]
+            texts = [p + _end(processor, o) for p, (_, o) in zip(prompts, chosen, strict=True)]
+            lengths = [len(option_tokens(processor, option)) for _, option in chosen]
             inputs = _encode(processor, texts, _pictures(batch, picture_of), model.device)
             logits = model(**inputs, logits_to_keep=max(lengths) + 1).logits.float()
             chances = logits.log_softmax(-1)[:, :-1]  # [B, longest option, vocabulary]

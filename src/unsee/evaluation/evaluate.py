@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from unsee.data.records import PRIVATE, Question
-from unsee.evaluation.answering import answer, option_log_likelihoods
+from unsee.evaluation.answering import answer, option_log_likelihoods, option_tokens
 from unsee.evaluation.intervals import accuracy_intervals, by_person
 from unsee.evaluation.metrics import judge, summarise
 
@@ -85,3 +85,6 @@ def _weigh(
     )
     for index, found in zip(chosen, weights, strict=True):
         rows[index]["option_log_likelihoods"] = [round(value, 4) for value in found]
+        rows[index]["option_lengths"] = [
+            len(option_tokens(processor, option)) for option in questions[index].options
+        ]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unsee.data.faces.splits import make_split
-from unsee.errors import UnseeError
+from unsee.errors import UnseeError, optional
 from unsee.evaluation.gold import distance_to_gold
 from unsee.evaluation.metrics import is_broken
 from unsee.methods.registry import get_method
@@ -102,10 +102,7 @@ def tune(
     Raises:
         UnseeError: Optuna or a model is missing, or a method has nothing to tune.
     """
-    try:
-        import optuna  # noqa: F401
-    except ImportError:
-        raise UnseeError("unsee tune needs Optuna: pip install 'unsee[tune]'") from None
+    optional("optuna", "tune")
     methods = list(methods)
     for method in methods:
         if not space_of(method):
