@@ -42,7 +42,7 @@ def test_choice_and_probability_among_the_options() -> None:
 
 def test_truth_ratio_is_per_token_and_per_question() -> None:
     wrong, right = [(0.2 + 0.01) / 2, 0.3], [0.5, 0.1]
-    assert truth_ratios(ROWS).tolist() == pytest.approx([w / r for w, r in zip(wrong, right)])
+    assert truth_ratios(ROWS).tolist() == pytest.approx([0.105 / 0.5, 0.3 / 0.1])
     assert truth_ratio_released(ROWS) == pytest.approx(sum(wrong) / sum(right))
 
 
@@ -82,8 +82,10 @@ def test_cloze_is_a_substring_in_lower_case() -> None:
 
 @pytest.mark.parametrize(
     ("text", "letter"),
-    [("B", "B"), ("B.", "B"), ("(C)", "C"), ("Answer: A", "A"), ("A or B", None), ("", None)]
-    + [("E", None), ("Because", None), ("I don't know", None)],
+    [
+        *[("B", "B"), ("B.", "B"), ("(C)", "C"), ("Answer: A", "A"), ("A or B", None)],
+        *[("", None), ("E", None), ("Because", None), ("I don't know", None)],
+    ],
 )
 def test_letters_are_parsed(text: str, letter: str | None) -> None:
     assert parsed_letter(text, 4) == letter

@@ -10,6 +10,7 @@ import torch
 
 import tiny
 from unsee.errors import UnseeError
+from unsee.methods import two_sided
 from unsee.methods.two_sided import OtherAnswers, TwoSidedConfig, TwoSidedTrainer
 
 FORGET = tiny.asked(tiny.examples(2, 2), "baker", "pilot")
@@ -59,6 +60,36 @@ def test_language_stage_lowers_its_loss_and_holds_words(processing: Any) -> None
     before = losses()
     trainer.train()
     assert all(new < 0.7 * old for new, old in zip(losses(), before, strict=True))
+
+
+def test_of_strangers_the_language_model_goes_on_to_say_what_it_said(
+    processing: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said(model: Any, processor: Any, questions: Any, picture_of: Any, **more: Any) -> list[str]:
+        assert {q.question for q in questions} == {tiny.JOB}
+        return ["Oslo", "", "Lima"]
+
+    monkeypatch.setattr(two_sided, "answer", said)
+    strangers = tiny.examples(3, 1, first=50)
+    args = TwoSidedConfig(output_dir="work", save_strategy="no")
+    trainer, alone = (
+        TwoSidedTrainer(
+            *(tiny.llava(processing, seed=3), args, FORGET, RETAIN, processing),
+            stranger_dataset=given,
+        )
+        for given in (strangers, None)
+    )
+    held = [
+        {"image": strangers[i]["image"], "question": tiny.JOB, "answer": answer}
+        for i, answer in ((0, "Oslo"), (2, "Lima"))
+    ]
+    assert trainer.said_of_strangers == held and alone.said_of_strangers == []
+    trainer.said_of_strangers = held[:1]
+    batch = trainer._prepare_inputs(trainer.data_collator.collate(RETAIN[:2]))
+    with torch.no_grad():
+        more = trainer.retain_loss(trainer.model, batch) - alone.retain_loss(alone.model, batch)
+        expected = trainer._answers(trainer.model, trainer._asking(held[:1]))
+    torch.testing.assert_close(more, expected)
 
 
 def test_other_answers() -> None:

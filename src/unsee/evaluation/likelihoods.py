@@ -1,7 +1,7 @@
 """Metrics of the likelihoods of given answers: choice, probability, truth ratio, forget quality.
 
-All take rows with `options`, `answer`, `option_log_likelihoods` (summed over an option's tokens) and
-`option_lengths` (tokens), as `unsee evaluate` writes them.
+All take rows with `options`, `answer`, `option_log_likelihoods` (summed over an option's tokens)
+and `option_lengths` (tokens), as `unsee evaluate` writes them.
 """
 
 from __future__ import annotations

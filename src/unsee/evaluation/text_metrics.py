@@ -11,8 +11,8 @@ ROUGES = ("rouge1", "rouge2", "rougeL")
 
 
 def rouge(predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
-    """Means of ROUGE-1, -2 and -L, in [0, 1], with stemming: F-measures as `rouge1` … (MLLMU-Bench),
-    and `rougeL_recall` (CLEAR).
+    """Means of ROUGE-1, -2 and -L, in [0, 1], with stemming: F-measures as `rouge1` …
+    (MLLMU-Bench), and `rougeL_recall` (CLEAR).
 
     Args:
         predictions: what was said.

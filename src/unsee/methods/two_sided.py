@@ -4,10 +4,11 @@ A frozen W keeps the binding from a face to the facts, and little brings a face 
 `unsee.attacks.relearn`). So, first, W alone learns other answers to the questions about the
 pictures to forget, while retained pictures and questions in words keep theirs:
 
-    L_1 = w_f CE(other answers; D_f) + w_r [CE(answers; D_r) + CE(answers; words)]
+    L_1 = w_f CE(other answers; D_f) + w_r [CE(answers; D_r) + CE(answers; words) + CE(said; D_s)]
 
-and then V and P alone are trained by VKD. W changes, so texts are not the same to the bit: their
-drift has to be measured.
+(D_s: pictures of strangers, where there are any, with questions of the retained; W is to say what
+the original says of them), and then V and P alone are trained by VKD. W changes, so texts are not
+the same to the bit: their drift has to be measured.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ import torch
 from transformers.utils import logging
 
 from unsee.anatomy.families import LANGUAGE
-from unsee.data.collate import QuestionCollator
+from unsee.data.collate import QuestionCollator, evenly
+from unsee.data.records import PRIVATE, PictureKey, Question
 from unsee.errors import UnseeError, check_offered
+from unsee.evaluation.answering import answer
 from unsee.methods import outputs
 from unsee.methods.base import UnlearningTrainer
 from unsee.methods.registry import Method, register
@@ -30,6 +33,8 @@ from unsee.methods.vkd_config import VKDConfig
 
 logger = logging.get_logger(__name__)
 ANSWERS = ("abstain", "others")
+HELD_STRANGERS = 256
+"""Pictures of strangers, evenly spread, of which W goes on to say what it said."""
 
 
 @dataclass
@@ -125,6 +130,7 @@ class TwoSidedTrainer(VKDTrainer):
         others = OtherAnswers(forget_dataset, retain_dataset, args)
         super().__init__(model, args, others, retain_dataset, processing_class, **kwargs)
         self._asking = QuestionCollator(processing_class)
+        self.said_of_strangers = self._as_before(model, processing_class)
         if not self.texts:
             logger.warning("no text_dataset: nothing holds what W says to questions in words")
 
@@ -158,14 +164,33 @@ class TwoSidedTrainer(VKDTrainer):
         if not self.speaks:
             return super().retain_loss(model, batch)
         loss = self._answers(model, batch)
-        if not self.texts:
-            return loss
         step = 1_000_003 * self.args.seed + self.state.global_step
         generator = torch.Generator().manual_seed(step)
         count = self.args.per_device_train_batch_size
-        chosen = torch.randint(len(self.texts), (count,), generator=generator).tolist()
-        words = self._prepare_inputs(self._asking([self.texts[i] for i in chosen]))
-        return loss + self._answers(model, words)
+        for held in filter(None, (self.texts, self.said_of_strangers)):
+            chosen = torch.randint(len(held), (count,), generator=generator).tolist()
+            examples = self._prepare_inputs(self._asking([held[i] for i in chosen]))
+            loss = loss + self._answers(model, examples)
+        return loss
+
+    def _as_before(self, model: Any, processor: Any) -> list[dict[str, Any]]:
+        """Pictures of strangers, each with a question of the retained and what the original says;
+        none where it says nothing."""
+        pairs, strangers = self.train_dataset, self.strangers
+        if not strangers:
+            return []
+        shown, asked = {}, []
+        for number, index in enumerate(evenly(len(strangers), HELD_STRANGERS)):
+            key = PictureKey(number, "given", index)
+            shown[key] = strangers[index]["image"]
+            question = pairs.retain[(7919 * number) % len(pairs.retain)]["question"]
+            asked.append(Question("", number, "", key, PRIVATE, "", question, ""))
+        said = answer(model, processor, asked, shown.__getitem__, progress=False)
+        return [
+            {"image": shown[q.picture], "question": q.question, "answer": text}
+            for q, text in zip(asked, said, strict=True)
+            if q.picture is not None and text
+        ]
 
     def _answers(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
         return outputs.cross_entropy_of(model, batch)
