@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from unsee.cli.main import main as unsee
 from unsee.methods.config import own_options
+from unsee.methods.registry import NOT_BUILT
 from unsee.methods.vkd_config import VKDConfig
 from unsee.models.shipped import list_shipped
 from unsee.report.docs import collect, filled, main
@@ -28,6 +30,16 @@ def test_the_demo_of_the_docs_is_that_of_the_package() -> None:
     assert result["models"] == {model.name: model.sha256 for model in list_shipped()}
     trained = result["settings"]["vkd"]["trained_with"]
     assert trained == json.loads(json.dumps(own_options(VKDConfig(output_dir=""))))
+
+
+def test_the_methods_of_the_docs_are_those_of_the_package(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert unsee(["methods", "--json"]) == 0
+    kept = json.loads((ROOT / "docs/results/methods.json").read_text())
+    assert kept == json.loads(capsys.readouterr().out), "unsee methods --json > docs/results/…"
+    for method in NOT_BUILT:
+        assert f"`{method}`" in (ROOT / "docs/methods.md").read_text()
 
 
 def test_a_changed_result_changes_the_page(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ Kinds of block: `demo` (the table of a demo), `shipped` (what the shipped models
 (what recipes of the small LLaVA reached), `ablation` (which ingredients of VKD earn their place),
 `costs` (seconds, memory and trained parameters of methods, side by side), `relearning` (how fast
 forgotten people come back under attack), `retain` (how many pictures to retain are needed),
-`leaderboard` (test numbers of methods over seeds; `leaderboard15` with 15 % forgotten, `final` for
+`methods` (what `unsee methods --json` tells), `leaderboard` (test numbers of methods over seeds; `leaderboard15` with 15 % forgotten, `final` for
 VKD's own page).
 """
 
@@ -158,6 +158,19 @@ def final_table(result: dict[str, Any]) -> str:
     return leaderboard_table({"rows": [r for r in result["rows"] if r["method"] in shown]})
 
 
+def methods_table(methods: list[dict[str, Any]]) -> str:
+    """Markdown table of what `unsee methods --json` tells."""
+    lines = ["| method | what it does | trains | W | fidelity | source |"]
+    lines.append("| --- | --- | --- | --- | --- | --- |")
+    for method in methods:
+        parts = [method["trains"], *(p for p in method["supports"] if p != method["trains"])]
+        verb = "edits " if method["edits"] else ""
+        language = "changed" if method["touches_language"] else "untouched"
+        cells = [f"`{method['name']}`", method["summary"], verb + ", ".join(parts), language]
+        lines.append("| " + " | ".join([*cells, method["fidelity"], method["source"]]) + " |")
+    return "\n".join(lines)
+
+
 def retain_table(result: dict[str, Any]) -> str:
     """Markdown table of how many pictures to retain are needed."""
     groups = {"forget": "forget", "retain": "retain", "lookalike": "look-alikes"}
@@ -202,6 +215,7 @@ KINDS: dict[str, Callable[[Any], str]] = {
     "costs": costs_table,
     "relearning": relearning_table,
     "retain": retain_table,
+    "methods": methods_table,
     "final": final_table,
     "leaderboard": leaderboard_table,
     "leaderboard15": lambda result: leaderboard_table(result, 15),
