@@ -16,8 +16,9 @@ Kinds of block: `demo` (the table of a demo), `shipped` (what the shipped models
 (what recipes of the small LLaVA reached), `ablation` (which ingredients of VKD earn their place),
 `costs` (seconds, memory and trained parameters of methods, side by side), `relearning` (how fast
 forgotten people come back under attack), `retain` (how many pictures to retain are needed),
-`methods` (what `unsee methods --json` tells), `leaderboard` (test numbers of methods over seeds; `leaderboard15` with 15 % forgotten, `final` for
-VKD's own page).
+`methods` (what `unsee methods --json` tells), `leaderboard` (test numbers of methods over seeds;
+`leaderboard15` with 15 % forgotten, `final` for VKD's own page), `metrics` (whether metrics tell
+models that know people from those that do not).
 """
 
 from __future__ import annotations
@@ -171,6 +172,17 @@ def methods_table(methods: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def metrics_table(result: dict[str, Any]) -> str:
+    """Markdown table of how well each metric tells who knows from who does not."""
+    from unsee.studies.metrics import aucs
+
+    lines = ["| metric | ROC-AUC | models that know | that do not |"]
+    lines.append("| --- | ---: | ---: | ---: |")
+    for name, auc, known, unknown in aucs(result["rows"]):
+        lines.append(f"| {name} | {auc:.3f} | {known} | {unknown} |")
+    return "\n".join(lines)
+
+
 def retain_table(result: dict[str, Any]) -> str:
     """Markdown table of how many pictures to retain are needed."""
     groups = {"forget": "forget", "retain": "retain", "lookalike": "look-alikes"}
@@ -216,6 +228,7 @@ KINDS: dict[str, Callable[[Any], str]] = {
     "relearning": relearning_table,
     "retain": retain_table,
     "methods": methods_table,
+    "metrics": metrics_table,
     "final": final_table,
     "leaderboard": leaderboard_table,
     "leaderboard15": lambda result: leaderboard_table(result, 15),
