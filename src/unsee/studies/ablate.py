@@ -117,6 +117,22 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
     "rate 1e-3, strength 1.2": {"learning_rate": 1e-3, "target_strength": 1.2},
     "trained: projector, strength 1.2": {"trainable": "projector", "target_strength": 1.2},
+    "rate 1e-3, trained: projector, steps 600": {
+        "learning_rate": 1e-3,
+        "trainable": "projector",
+        "max_steps": 600,
+    },
+    "rate 1e-3, trained: projector, strength 1.2": {
+        "learning_rate": 1e-3,
+        "trainable": "projector",
+        "target_strength": 1.2,
+    },
+    "rate 1e-3, trained: projector, steps 600, strength 1.2": {
+        "learning_rate": 1e-3,
+        "trainable": "projector",
+        "max_steps": 600,
+        "target_strength": 1.2,
+    },
     "rate 1e-3, features: projector, steps 600, strength 1.2": {
         "learning_rate": 1e-3,
         "features": "projector",
