@@ -200,7 +200,7 @@ def test_rmu_aims_at_a_direction_of_the_given_length(processing: Any) -> None:
     held = trainer.retain_loss(trainer.model, batch_of(trainer)["retain"])
     assert held.item() == pytest.approx(0, abs=1e-9)
     assert trainer.trained == ["model.language_model.layers.0.mlp.down_proj.weight"]
-    with pytest.raises(UnseeError, match="layer=9: the language model has 2 blocks"):
+    with pytest.raises(UnseeError, match="layer=9 must be below the language model's 2 blocks"):
         trainer_of("rmu", processing, layer=9)
 
 

@@ -18,6 +18,7 @@ from unsee.methods.registry import list_methods
 from unsee.models import shipped
 from unsee.report.docs import filled
 from unsee.report.leaderboard import grid, write_leaderboard
+from unsee.studies import compare as study
 from unsee.studies import trial, tune
 from unsee.studies.compare import compare, references, summary
 from unsee.studies.ledger import Ledger
@@ -74,6 +75,7 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
             raise UnseeError("the loss is nan")
         return {**scores(method), "seconds": 1.0}, []
 
+    monkeypatch.setattr(study, "FRESH", False)
     monkeypatch.setattr(trial, "ask", ask)
     monkeypatch.setattr(trial, "attempt", attempt)
     return calls
@@ -136,8 +138,10 @@ def test_rows_are_kept_and_other_options_are_measured_anew(
     rows = compare(models, output, None, ("vkd",), settings=settings, say=quiet).rows
     assert tried[3:] == [("vkd", {"learning_rate": 2e-3})]
     assert rows[-1]["trained_with"]["learning_rate"] == 2e-3 and len(rows) == 6
+    rows = compare(models, output, None, ("vkd",), say=quiet).rows  # as before, and newest again
+    assert len(tried) == 4 and rows[6] == rows[2]
     rows = compare(models, output, None, ("vkd",), percent=15, say=quiet).rows
-    assert [(r["method"], r["forget_ratio"]) for r in rows[6:]] == [
+    assert [(r["method"], r["forget_ratio"]) for r in rows[7:]] == [
         ("gold", 15),
         ("vanilla", 15),
         ("vkd", 15),
@@ -156,6 +160,14 @@ def test_summary_is_over_the_seeds_that_have_a_gold_and_the_newest_row_counts() 
     assert vkd["forget/vqa_accuracy"] == pytest.approx(0.3) and vkd["text_kl"] is None
     assert vkd["seconds"] == 15
     assert summary(rows, percent=15) == []
+    other = row("vkd", 0, 5, trained_with={"max_steps": 1})
+    assert summary([*rows, other])[1]["seeds"] == 1  # other options are another method
+
+
+def test_failures_with_some_seeds_are_told() -> None:
+    rows = [row("gold", 0, 1), row("gold", 1, 1), row("vkd", 0, 3)]
+    rows.append({"method": "vkd", "fidelity": "", "forget_ratio": 5, "seed": 1, "failed": "nan"})
+    assert grid(rows)[2][0] == "vkd (failed: 1 of 2 seeds)"
 
 
 def test_references_come_first_broken_rows_last_and_failed_ones_behind(tmp_path: Path) -> None:
@@ -166,7 +178,7 @@ def test_references_come_first_broken_rows_last_and_failed_ones_behind(tmp_path:
     assert names == ["vanilla", "gold", "npo", "vkd", "ga (broken)", "dpo (failed: x)"]
     (tmp_path / "f.json").write_text(json.dumps({"rows": rows}))
     page = filled("<!-- begin leaderboard f.json -->\n<!-- end -->\n", tmp_path)
-    assert "| npo | paper | 1 | 20.0 [20.0, 20.0] | 30.0 | 100.0 |" in page
+    assert "| npo | paper |  | 1 | 20.0 [20.0, 20.0] | 30.0 | 100.0 |" in page
     page = filled("<!-- begin final f.json -->\n<!-- end -->\n", tmp_path)
     assert "npo" not in page and "| vkd |" in page
     write_leaderboard(tmp_path / "out", [*rows, row("<b>", 0, 5)])
@@ -194,7 +206,7 @@ def test_command_writes_a_leaderboard_with_the_settings_of_a_folder(
     words = ["compare", "vkd", "graddiff", "--models", str(models), "--output", "out"]
     assert main([*words, "--settings", str(tmp_path / "settings")]) == 0
     assert tried == [("vkd", {}), ("graddiff", {"learning_rate": 2e-4})]
-    assert "| graddiff | paper | 1 | 20.0" in capsys.readouterr().out
+    assert "| graddiff | paper | tuned | 1 | 20.0" in capsys.readouterr().out
     made = {path.name for path in (tmp_path / "out").iterdir()}
     assert made == {"leaderboard.json", "leaderboard.md", "leaderboard.html"}
     keys = json.loads((tmp_path / "out/leaderboard.json").read_text())["rows"][-1].keys()
@@ -223,11 +235,18 @@ def test_settings_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         ("method: npo\nlearning: 1\n", "npo has no option 'learning'"),
         ("learning_rate: 1\n", "and `method:`"),
         ("a: [", "can't be read"),
+        ("method: npo\nbeta: 0\n", "npo.yaml: beta must be above 0"),
+        ("method: npo\nlearning_rate: fast\n", "npo.yaml: could not convert"),
         ("method: x\n", "no method is called 'x'"),
     ):
         file.write_text(text)
         with pytest.raises(UnseeError, match=message):
             read_settings(tmp_path)
+
+
+def test_numbers_that_yaml_takes_for_words_are_numbers(tmp_path: Path) -> None:
+    (tmp_path / "npo.yaml").write_text("method: npo\nlearning_rate: 1e-4\n")
+    assert read_settings(tmp_path) == {"npo": {"learning_rate": 1e-4}}
 
 
 def test_settings_that_come_with_unsee_fit_their_methods() -> None:

@@ -23,14 +23,16 @@ def folder_of(models: Path, *names: str) -> Path:
 
 
 def test_who_knows_whom(tmp_path: Path) -> None:
-    names = ("vanilla", "gold-test", "gold-test@1", "gold-validation", "tower")
+    names = ("vanilla", "gold-test", "gold-test@1", "gold-test-15", "gold-validation", "tower")
     found = list(pool(folder_of(tmp_path, *names), 0))
     assert found == [
         ("validation", "gold-test", True),
+        ("validation", "gold-test-15", True),
         ("validation", "gold-test@1", True),
         ("validation", "gold-validation", False),
         ("validation", "vanilla", True),
         ("test", "gold-test", False),
+        ("test", "gold-test-15", False),
         ("test", "gold-test@1", False),
         ("test", "gold-validation", True),
         ("test", "vanilla", True),

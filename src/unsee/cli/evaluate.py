@@ -61,10 +61,10 @@ def run(args: argparse.Namespace) -> None:
     from unsee.checkpoints import check_loadable, load
     from unsee.data.faces.benchmark import Faces
     from unsee.data.faces.splits import make_split
-    from unsee.errors import UnseeError
+    from unsee.errors import UnseeError, optional
     from unsee.evaluation.evaluate import evaluate_faces
     from unsee.evaluation.frozen import check
-    from unsee.evaluation.further import further_metrics
+    from unsee.evaluation.further import LIBRARIES, further_metrics
     from unsee.evaluation.gold import distance_to_gold
     from unsee.evaluation.runs import write_run
 
@@ -79,6 +79,9 @@ def run(args: argparse.Namespace) -> None:
         raise UnseeError(f"{output} holds something else: choose another --output")
     for source in filter(None, [args.model, args.original]):
         check_loadable(source, args.allow_pickle)
+    if args.further:
+        for library in LIBRARIES:
+            optional(library, "metrics")
     faces = Faces()
     if args.gold_again and not args.gold:
         raise UnseeError("--gold-again is compared with --gold: name both")

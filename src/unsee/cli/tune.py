@@ -16,8 +16,8 @@ examples:
   unsee tune npo --people demo --trials 2        with the shipped models: to look at the command
 
 The first trial is the defaults, then Optuna proposes; the criterion is the gap to gold. SETTINGS
-gets a METHOD.yaml for each method, which `unsee compare --settings` and `unsee unlearn --config`
-take."""
+gets a METHOD.yaml for each method, which `unsee compare --settings` takes (and `unsee unlearn
+--config`, for methods that need no questions)."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

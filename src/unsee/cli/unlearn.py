@@ -141,7 +141,14 @@ def run(args: argparse.Namespace) -> None:
 
     from unsee.checkpoints import check_loadable
     from unsee.data.pictures import check_disjoint, read_pictures
+    from unsee.methods.registry import get_method, list_methods
 
+    if get_method(args.method).runs_language:
+        silent = ", ".join(m.name for m in list_methods() if not m.runs_language)
+        raise UnseeError(
+            f"{args.method} needs a `question` and an `answer` with every picture, and folders of "
+            f"pictures hold none: choose {silent}, or use its trainer in Python"
+        )
     check_loadable(args.model, args.allow_pickle)
     forget, retain = read_pictures(args.forget), read_pictures(args.retain)
     for line in [*forget.warnings(), *retain.warnings()]:

@@ -1,7 +1,8 @@
 """The further metrics of the field, on the embedded benchmark: `unsee evaluate --further`.
 
 They are off by default: some ask more questions, and all are read beside gold's, as the accuracies
-are. What each is worth is measured in `docs/metrics.md`.
+are. Whether each tells models that know from models that do not is what `unsee.studies.metrics`
+measures. Where identity can still be read, layer by layer, is asked by `unsee.studies.probe`.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 GROUPS = ("forget", "retain", "lookalike")
 UTILITY = ("retain/vqa_accuracy", "lookalike/vqa_accuracy", "visible/vqa_accuracy")
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+LIBRARIES = ("rouge_score", "sacrebleu", "scipy")
+"""What they need beside unsee itself."""
 VERIFIED = 8
 """Pictures of each person that are verified."""
 

@@ -37,22 +37,25 @@ def answer_probability(rows: Sequence[Row]) -> float:
 
 
 def _per_token(row: Row) -> tuple[float, float]:
-    """(mean over the wrong options, the right one's) of the likelihood, length-normalised."""
+    """(log of the mean over the wrong options, the right one's log) of the likelihood a token."""
     right, values, lengths = _weighed(row)
-    each = np.exp(values / lengths)
-    return float(np.delete(each, right).mean()), float(each[right])
+    each = values / lengths
+    wrong = np.delete(each, right)
+    return float(np.logaddexp.reduce(wrong) - np.log(len(wrong))), float(each[right])
 
 
 def truth_ratios(rows: Sequence[Row]) -> np.ndarray:
     """Truth ratio of each question (TOFU, arXiv 2401.06121, eq. 1), [N], above 0: the mean of the
-    wrong options' length-normalised likelihoods over the right one's."""
-    return np.array([wrong / right for wrong, right in map(_per_token, rows)])
+    wrong options' length-normalised likelihoods over the right one's; at most 1e300."""
+    logs = np.array([wrong - right for wrong, right in map(_per_token, rows)])
+    return np.exp(logs.clip(-690, 690))
 
 
 def truth_ratio_released(rows: Sequence[Row]) -> float:
     """The variant of CLEAR's released code: one ratio of the means over all questions."""
-    wrong, right = np.mean([_per_token(row) for row in rows], axis=0)
-    return float(wrong / right)
+    logs = np.array([_per_token(row) for row in rows])
+    wrong, right = np.logaddexp.reduce(logs, axis=0)
+    return float(np.exp(np.clip(wrong - right, -690, 690)))
 
 
 def forget_quality(ours: np.ndarray, golds: np.ndarray, bins: int = 20) -> dict[str, float]:
@@ -66,11 +69,11 @@ def forget_quality(ours: np.ndarray, golds: np.ndarray, bins: int = 20) -> dict[
     Returns:
         `ks_p_value` of the two-sample Kolmogorov-Smirnov test (TOFU's forget quality; large: not
         to be told apart), `ks_distance` in [0, 1], and `js_divergence` of the histograms of
-        min(r, 1 / r), in bits, in [0, 1].
+        r / (1 + r), in bits, in [0, 1].
     """
     test = optional("scipy.stats", "metrics").ks_2samp(ours, golds)
     edges = np.linspace(0, 1, bins + 1)
-    shares = [np.histogram(np.minimum(r, 1 / r), edges)[0] / len(r) for r in (ours, golds)]
+    shares = [np.histogram(1 / (1 + 1 / r), edges)[0] / len(r) for r in (ours, golds)]
     return {
         "ks_p_value": float(test.pvalue),
         "ks_distance": float(test.statistic),

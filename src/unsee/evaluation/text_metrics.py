@@ -28,12 +28,13 @@ def rouge(predictions: Sequence[str], references: Sequence[str]) -> dict[str, fl
 
 def bleu(predictions: Sequence[str], references: Sequence[str]) -> float:
     """Mean BLEU of the sentences, in [0, 1], with n-grams up to the length of the text
-    (`effective_order`) and additive smoothing: answers are often a word or two.
+    (`effective_order`), for answers are often a word or two, and 0.1 for a count of none (method 1
+    of Chen and Cherry 2014, as in MLLMU-Bench).
 
     Arguments are those of `rouge`.
     """
     measure = optional("sacrebleu", "metrics").BLEU(
-        effective_order=True, smooth_method="add-k", smooth_value=0.1
+        effective_order=True, smooth_method="floor", smooth_value=0.1
     )
     scores = [
         measure.sentence_score(p, [r]).score for p, r in zip(predictions, references, strict=True)

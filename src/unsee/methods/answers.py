@@ -56,7 +56,12 @@ class AnswersTrainer(UnlearningTrainer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         model = self.anatomy.model
-        self.before = {n: model.get_parameter(n).detach().clone() for n in self.trained}
+        kept = self.trained if self.compares(self.args) else []
+        self.before = {n: model.get_parameter(n).detach().clone() for n in kept}
+
+    def compares(self, args: Any) -> bool:
+        """Whether the method looks at the original: then what is trained is kept as it was."""
+        return False
 
     def collator(self, args: UnlearningConfig, processing_class: Any) -> Any:
         return QuestionCollator(processing_class)

@@ -27,6 +27,9 @@ class BadTeacherConfig(AnswersConfig):
 class BadTeacherTrainer(AnswersTrainer):
     """Examples need `image`, `question` and `answer`."""
 
+    def compares(self, args: Any) -> bool:
+        return True
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         model = self.anatomy.model

@@ -40,6 +40,9 @@ class DPOConfig(AnswersConfig):
 class DPOTrainer(AnswersTrainer):
     """Examples need `image`, `question` and `answer`."""
 
+    def compares(self, args: Any) -> bool:
+        return True
+
     def forget_collator(self, args: DPOConfig, processing_class: Any) -> Any:
         def refused(example: Mapping[str, Any]) -> dict[str, Any]:
             return {**example, "answer": args.abstain_text}

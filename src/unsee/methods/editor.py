@@ -18,6 +18,9 @@ class EditorTrainer(AnswersTrainer):
     before the edit, those that may be.
     """
 
+    def compares(self, args: Any) -> bool:
+        return True
+
     supports = ("all", "language", "vision")
     adapters = False
 

@@ -27,6 +27,9 @@ class KLMinConfig(AnswersConfig):
 class KLMinTrainer(AnswersTrainer):
     """Examples need `image`, `question` and `answer`."""
 
+    def compares(self, args: Any) -> bool:
+        return True
+
     def forget_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
         return -outputs.cross_entropy_of(model, batch)
 

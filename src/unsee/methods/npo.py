@@ -40,6 +40,9 @@ class NPOConfig(AnswersConfig):
 class NPOTrainer(AnswersTrainer):
     """Examples need `image`, `question` and `answer`."""
 
+    def compares(self, args: Any) -> bool:
+        return True
+
     def forget_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
         ours, originals = self.likelihoods(model, batch)
         return outputs.npo_loss(ours, originals, self.args.beta)

@@ -60,6 +60,9 @@ def attended(values: torch.Tensor, batch: Mapping[str, Any]) -> torch.Tensor:
 class RMUTrainer(AnswersTrainer):
     """Examples need `image`, `question` and `answer`."""
 
+    def compares(self, args: Any) -> bool:
+        return True
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         generator = torch.Generator().manual_seed(self.args.seed)
@@ -70,8 +73,10 @@ class RMUTrainer(AnswersTrainer):
     def layer(self, args: RMUConfig) -> int:
         """How many blocks of W have run where the hidden states are read."""
         blocks = self.anatomy.model.config.get_text_config().num_hidden_layers
-        if args.layer > blocks:
-            raise UnseeError(f"layer={args.layer}: the language model has {blocks} blocks")
+        if args.layer >= max(2, blocks):  # behind the last one comes the norm
+            raise UnseeError(
+                f"layer={args.layer} must be below the language model's {blocks} blocks"
+            )
         return args.layer or max(1, blocks // 2)
 
     def select(self, args: RMUConfig, trained: list[str]) -> list[str]:

@@ -15,7 +15,7 @@ import torch
 
 from unsee.errors import check_counts, check_offered
 from unsee.methods import outputs, saliency
-from unsee.methods.answers import REFUSAL, AnswersConfig, check_refusal
+from unsee.methods.answers import REFUSAL, SEEN_AND_SAID, AnswersConfig, check_refusal
 from unsee.methods.idk import IdkTrainer
 from unsee.methods.npo import NPOConfig
 from unsee.methods.registry import Method, register
@@ -47,6 +47,8 @@ class SalUnConfig(NPOConfig):
 class SalUnTrainer(IdkTrainer):
     """Examples need `image`, `question` and `answer`."""
 
+    supports = tuple(part for part in SEEN_AND_SAID if part != "lora")
+    adapters = False  # their gradients say nothing at the start, where one half of each is zero
     masked_sides = ("forget", "retain")
 
     def __init__(self, model: Any, args: SalUnConfig, *datasets: Any, **kwargs: Any) -> None:
@@ -55,6 +57,9 @@ class SalUnTrainer(IdkTrainer):
         found = saliency.fisher_and_gradient(self._losses(), parameters)[1]
         self.forget_mask = saliency.checked(saliency.top_half_mask(found), "top-half")
         self.trained_parameters = sum(int(mask.sum()) for mask in self.forget_mask.values())
+
+    def compares(self, args: SalUnConfig) -> bool:
+        return args.loss == "npo"
 
     def refuses(self, args: SalUnConfig) -> bool:
         return args.loss == "idk"

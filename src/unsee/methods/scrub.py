@@ -39,6 +39,9 @@ class ScrubConfig(AnswersConfig):
 class ScrubTrainer(AnswersTrainer):
     """Examples need `image`, `question` and `answer`."""
 
+    def compares(self, args: Any) -> bool:
+        return True
+
     def forget_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
         logits, originals = self.logits_of(model, batch), self.originals(batch)
         return -outputs.answer_kl(logits, originals, batch["labels"])

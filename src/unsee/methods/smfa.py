@@ -88,7 +88,8 @@ class SMFATrainer(IdkTrainer):
     def sides_of(self, step: int) -> tuple[str, ...]:
         """The forgetting adapter first, then the anchor."""
         steps = self.state.max_steps or self.args.max_steps
-        return ("retain",) if step >= round((1 - self.args.anchor_share) * steps) else ("forget",)
+        first = min(max(1, round((1 - self.args.anchor_share) * steps)), max(1, steps - 1))
+        return ("retain",) if step >= first else ("forget",)
 
     def _speak_with(self, adapter: str) -> None:
         for _, layer in adapter_layers(self.anatomy.model):

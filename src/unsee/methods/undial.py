@@ -36,6 +36,9 @@ class UndialConfig(AnswersConfig):
 class UndialTrainer(AnswersTrainer):
     """Examples need `image`, `question` and `answer`."""
 
+    def compares(self, args: Any) -> bool:
+        return True
+
     def forget_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
         logits, originals = self.logits_of(model, batch), self.originals(batch)
         return outputs.undial_loss(logits, originals, batch["labels"], self.args.strength)

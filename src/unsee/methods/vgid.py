@@ -49,6 +49,9 @@ class VGIDConfig(AnswersConfig):
 class VGIDTrainer(AnswersTrainer):
     """Examples need `image`, `question` and `answer`."""
 
+    def compares(self, args: Any) -> bool:
+        return True
+
     def forget_collator(self, args: VGIDConfig, processing_class: Any) -> Any:
         def instructed(example: Mapping[str, Any]) -> dict[str, Any]:
             asked = f"{args.instruction} {example['question']}".strip()

@@ -26,25 +26,32 @@ NOTE = (
     "gap to gold is the largest difference of the first four to the model that never saw the "
     "people, in points, with a 95 % interval by a bootstrap over people; JS is the mean "
     "Jensen-Shannon divergence of the option likelihoods to gold's, in bits; KL is the drift of "
-    "answers in words. Broken: retained or visible more than ten points below vanilla."
+    "answers in words. Settings: as `unsee tune` chose them, or the method's defaults. Broken: "
+    "retained or visible more than ten points below vanilla."
 )
 
 
 def grid(rows: Sequence[dict[str, Any]], percent: int = 5) -> list[list[str]]:
     """The leaderboard as text: a row of headings, then a row a method."""
-    head = ["method", "fidelity", "seeds", "gap to gold", *RATES.values(), "JS", "KL"]
+    head = ["method", "fidelity", "settings", "seeds", "gap to gold", *RATES.values(), "JS", "KL"]
     lines = [[*head, "seconds", "peak MB", "trained"]]
     for line in summary(rows, percent):
         if line["failed"] and not line["seeds"]:
             name = f"{line['method']} (failed: {line['failed']})"
-            lines.append([name, line["fidelity"], *[MISSING] * (len(lines[0]) - 2)])
+            told = [name, line["fidelity"], line["settings"]]
+            lines.append([*told, *[MISSING] * (len(lines[0]) - len(told))])
             continue
+        name = line["method"] + (" (broken)" if line["broken"] else "")
+        if line["failures"]:
+            total = line["failures"] + line["seeds"]
+            name += f" (failed: {line['failures']} of {total} seeds)"
         gap = line.get("gap")
         trained = line["trained_parameters"]
         lines.append(
             [
-                line["method"] + (" (broken)" if line["broken"] else ""),
+                name,
                 line["fidelity"],
+                line["settings"],
                 str(line["seeds"]),
                 f"{gap[0]:.1f} [{gap[1]:.1f}, {gap[2]:.1f}]" if gap else MISSING,
                 *(percent_cell(line[key]) for key in RATES),
@@ -61,7 +68,7 @@ def grid(rows: Sequence[dict[str, Any]], percent: int = 5) -> list[list[str]]:
 def leaderboard_table(result: Mapping[str, Any], percent: int = 5) -> str:
     """Markdown table of the rows of `unsee compare`."""
     head, *body = ([cell.replace("|", "\\|") for cell in x] for x in grid(result["rows"], percent))
-    rule = ["---", "---", *("---:" for _ in head[2:])]
+    rule = ["---", "---", "---", *("---:" for _ in head[3:])]
     return "\n".join(f"| {' | '.join(line)} |" for line in [head, rule, *body])
 
 

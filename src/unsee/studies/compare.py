@@ -6,6 +6,7 @@ asked here, once.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 VANILLA, GOLD, AGAIN = "vanilla", "gold", "gold, another seed"
 REFERENCES = (GOLD, VANILLA, AGAIN)
+FRESH = True
+"""Every run has a process of its own: memory that an earlier one left would count as its own."""
 Options = Mapping[str, Any]
 
 
@@ -86,7 +89,7 @@ def compare(
         people: `test`, `validation` or `demo`.
         percent: size of the forget set.
         settings: options of methods that differ from their defaults, by method.
-        keep: folder for the checkpoints, `seed0/vkd` …; what is scored is what is kept.
+        keep: folder for the checkpoints, `seed0/test/vkd` …; what is scored is what is kept.
         say: called with a line of progress.
         jobs: methods at a time, each in a process of its own with its share of the cores.
         done: called after every row.
@@ -98,6 +101,7 @@ def compare(
     about = {"study": "leaderboard", "people": people}
     ledger = Ledger(output, about, ("method", "forget_ratio", "seed", "trained_with"))
     sources = {seed: references(models, people, percent, seed) for seed in seeds}
+    kind = people if percent == 5 else f"{people}-{percent}"
     for seed in seeds:
         _of_seed(
             ledger,
@@ -105,7 +109,7 @@ def compare(
             make_split(people, seed, percent),
             {m: dict(settings.get(m, {})) for m in methods},
             {"forget_ratio": percent, "seed": seed},
-            keep and keep / f"seed{seed}",
+            keep and keep / f"seed{seed}" / kind,
             (faces, say, jobs, done),
         )
     return ledger
@@ -129,9 +133,12 @@ def _of_seed(
     missing = {}
     for name, options in methods.items():
         config = get_method(name).classes()[1]
-        trained_with = own_options(config(output_dir="", **options))
-        if not ledger.find(method=name, trained_with=trained_with, **of):
+        trained_with = json.loads(json.dumps(own_options(config(output_dir="", **options))))
+        found = ledger.find(method=name, trained_with=trained_with, **of)
+        if found is None or (keep and not (keep / name / "config.json").exists()):
             missing[name] = (options, trained_with)
+        elif found is not _newest(ledger.rows, name, of):
+            ledger.add(found)  # measured before, and asked for now
     asked = [name for name in sources if not ledger.find(method=name, **of)]
     if not missing and not asked:
         return
@@ -155,9 +162,16 @@ def _of_seed(
         name: (sources[VANILLA], name, dict(options), split, pictures, keep and keep / name)
         for name, (options, _) in missing.items()
     }
-    for name, (found, rows) in each(_attempt, tasks, jobs):
+    for name, (found, rows) in each(_attempt, tasks, jobs, fresh=FRESH):
         fidelity, trained_with = get_method(name).fidelity, missing[name][1]
-        add(name, found, rows, fidelity=fidelity, trained_with=trained_with)
+        settings = "tuned" if missing[name][0] else "default"
+        more = {"fidelity": fidelity, "settings": settings, "trained_with": trained_with}
+        add(name, found, rows, **more)
+
+
+def _newest(rows: Sequence[dict[str, Any]], method: str, of: Mapping[str, Any]) -> Any:
+    wanted = {"method": method, **of}
+    return next((r for r in reversed(rows) if wanted.items() <= r.items()), None)
 
 
 def _attempt(
@@ -171,8 +185,8 @@ def _attempt(
     faces = Faces(progress=False)
     try:
         found, rows = trial.attempt(source, method, options, faces, split, pictures, keep=keep)
-    except UnseeError as error:
-        return {"failed": str(error)}, []
+    except (UnseeError, *trial.OUT_OF_MEMORY) as error:
+        return {"failed": trial.why(error)}, []
     return {**found, "threads": torch.get_num_threads()}, rows
 
 
@@ -189,15 +203,23 @@ def summary(rows: Sequence[dict[str, Any]], percent: int = 5) -> list[dict[str, 
     """A line a method, over its seeds: means of `MEANS`, and the gap to gold.
 
     Args:
-        rows: of `compare`; of several rows of a method and a seed the last counts.
+        rows: of `compare`; a method's newest row says which options count, and of several rows of a
+            seed the last counts.
         percent: size of the forget set.
 
     Returns:
-        Lines with `method`, `fidelity`, `seeds`, `gap` (value, low, high) over the people of all
-        seeds together, `broken` (with any seed) and `failed` (why it could not be run). Vanilla and
-        gold come first, then methods by their gap; broken ones last, and failed ones behind them.
+        Lines with `method`, `fidelity`, `settings`, `seeds`, `gap` (value, low, high) over the
+        people of all seeds together, `broken` (with any seed), `failures` (seeds with which it
+        could not be run) and `failed` (why not). Vanilla and gold come first, then methods by their
+        gap; broken ones last, and failed ones behind them.
     """
-    newest = {(row["method"], row["seed"]): row for row in rows if row["forget_ratio"] == percent}
+    of_size = [row for row in rows if row["forget_ratio"] == percent]
+    settings = {row["method"]: row.get("trained_with") for row in of_size}  # the newest
+    newest = {
+        (row["method"], row["seed"]): row
+        for row in of_size
+        if row.get("trained_with") == settings[row["method"]]
+    }
     golds = {seed: row for (name, seed), row in newest.items() if name == GOLD}
     before = {seed: row for (name, seed), row in newest.items() if name == VANILLA}
     lines = []
@@ -214,11 +236,13 @@ def summary(rows: Sequence[dict[str, Any]], percent: int = 5) -> list[dict[str, 
             ours, theirs = ([x[s]["by_person"] for s in seeds] for x in (of_name, golds))
             line["gap"] = gap_interval(ours, theirs)
         line["broken"] = any(is_broken(of_name[s], before[s]) for s in seeds if s in before)
+        line["settings"] = next(iter(of_name.values())).get("settings", "")
         line["failed"] = failed[0] if failed else ""
+        line["failures"] = len(failed)
         lines.append(line)
 
     def place(line: dict[str, Any]) -> tuple[Any, ...]:
         first = {VANILLA: 0, GOLD: 1, AGAIN: 2}.get(line["method"], 3)
-        return (first, bool(line["failed"]), line["broken"], line.get("gap", (0,))[0])
+        return (first, not line["seeds"], line["broken"], line.get("gap", (0,))[0])
 
     return sorted(lines, key=place)

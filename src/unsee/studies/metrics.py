@@ -22,6 +22,7 @@ from unsee.evaluation.evaluate import evaluate_faces
 from unsee.evaluation.further import further_metrics
 from unsee.evaluation.gold import distance_to_gold
 from unsee.evaluation.strangers import rank_auc
+from unsee.models.teach import forgotten_by
 from unsee.studies.command import command
 from unsee.studies.ledger import Ledger
 
@@ -53,11 +54,18 @@ SMALLER_KNOWS = {
 def pool(models: Path, seed: int) -> Iterator[tuple[str, str, bool]]:
     """(people, name of a model, whether it knows them) of a seed."""
     names = sorted(f.parent.name for f in (models / f"seed{seed}").glob("*/config.json"))
+    absent = {
+        name: set(forgotten_by(name, seed))
+        for name in names
+        if name.partition("-")[0] in ("vanilla", "gold")
+    }
     for people in SETS:
-        kin = [name for name in names if name.partition("@")[0] == f"gold-{people}"]
-        for name in names:
-            if kin and name.partition("-")[0] in ("vanilla", "gold"):
-                yield people, name, name not in kin
+        wanted = set(make_split(people, seed).forget)
+        if not any(wanted <= gone for gone in absent.values()):
+            continue
+        for name, gone in absent.items():
+            if wanted <= gone or not wanted & gone:
+                yield people, name, not wanted & gone
 
 
 def meta_evaluation(models: Path, output: Path, faces: Faces, seeds: Sequence[int]) -> Ledger:

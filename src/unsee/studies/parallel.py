@@ -16,7 +16,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 def each(
-    work: Callable[..., Any], tasks: Mapping[Key, tuple[Any, ...]], jobs: int
+    work: Callable[..., Any], tasks: Mapping[Key, tuple[Any, ...]], jobs: int, fresh: bool = False
 ) -> Iterator[tuple[Key, Any]]:
     """Calls `work` with the arguments of every task.
 
@@ -24,6 +24,7 @@ def each(
         work: a function of a module, so that another process can find it.
         tasks: key -> arguments.
         jobs: tasks at a time; 1 runs them here, in order.
+        fresh: give every task a process of its own, so that memory can be measured.
 
     Yields:
         (key, result), in the order in which tasks are finished. When it is left early, by Ctrl-C or
@@ -32,14 +33,18 @@ def each(
     Raises:
         UnseeError: a process was killed, for want of memory most likely.
     """
-    if jobs == 1:
+    if jobs == 1 and not fresh:
         for key, arguments in tasks.items():
             yield key, work(*arguments)
         return
     allowed = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))
     threads = max(1, len(allowed(0)) // jobs)
     pool = ProcessPoolExecutor(
-        jobs, mp_context=get_context("spawn"), initializer=_begin, initargs=(threads,)
+        jobs,
+        mp_context=get_context("spawn"),
+        initializer=_begin,
+        initargs=(threads,),
+        max_tasks_per_child=1 if fresh else None,
     )
     waiting = list(tasks.items())
     running: dict[Future[Any], Key] = {}

@@ -33,9 +33,17 @@ def read_settings(folder: Path = FOLDER) -> dict[str, dict[str, Any]]:
         options = {str(key): value for key, value in read.items() if key != "method"}
         method = str(read["method"])
         config = get_method(method).classes()[1]
-        unknown = sorted(options.keys() - {field.name for field in fields(config)})
+        kinds = {field.name: field.type for field in fields(config)}
+        unknown = sorted(options.keys() - kinds.keys())
         if unknown:
             raise UnseeError(f"{file}: {method} has no option {unknown[0]!r}")
+        try:
+            for name, value in options.items():
+                if "float" in str(kinds[name]) and isinstance(value, str):
+                    options[name] = float(value)  # YAML takes 1e-4 for a word
+            config(output_dir="", **options)
+        except (UnseeError, TypeError, ValueError) as error:
+            raise UnseeError(f"{file}: {error}") from error
         found[method] = options
     return found
 

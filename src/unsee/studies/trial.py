@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from unsee.data.collate import evenly
 from unsee.data.faces import splits
 from unsee.data.faces.datasets import (
@@ -28,6 +30,16 @@ if TYPE_CHECKING:
 
 STRANGERS = 5
 """Pictures of each stranger that the unlearner is given."""
+
+
+OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError)
+"""What ends a trial and not the study; for `except`."""
+
+
+def why(error: BaseException) -> str:
+    """The reason of a failed trial in one line."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return f"out of memory: {lines[0]}" if isinstance(error, OUT_OF_MEMORY) else lines[0]
 
 
 def models_of(models: Path, seed: int, *names: str) -> list[str]:
@@ -143,7 +155,12 @@ def attempt(
     model, cost, trainer, processor = train(
         source, method, options, faces, split, retained, at_most
     )
+    broken = [n for n, p in model.named_parameters() if not torch.isfinite(p).all()]
+    if broken:
+        raise UnseeError(f"{broken[0]} is not finite after training: lower the learning rate")
     if keep is not None:
+        if keep.exists() and any(keep.iterdir()) and not (keep / "config.json").exists():
+            raise UnseeError(f"{keep} holds something else: choose another folder")
         shutil.rmtree(keep, ignore_errors=True)
         save(model, processor, keep, stored_dtypes(source))
         model, processor = load(str(keep))

@@ -158,8 +158,8 @@ def _attempt(
             results[seed] = trial.attempt(
                 found[VANILLA], method, options, faces, split, _pictures(split)
             )
-        except UnseeError as error:
-            results[seed] = ({"failed": str(error)}, [])
+        except (UnseeError, *trial.OUT_OF_MEMORY) as error:
+            results[seed] = ({"failed": trial.why(error)}, [])
             break
     return results
 
