@@ -84,6 +84,11 @@ class AnswersTrainer(UnlearningTrainer):
             outputs.answer_log_likelihood(originals, labels),
         )
 
+    def kl_to_original(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
+        """KL(p_original || p), a mean over the answers' tokens."""
+        logits, originals = self.logits_of(model, batch), self.originals(batch)
+        return outputs.answer_kl(logits, originals, batch["labels"])
+
     def originals(self, batch: Mapping[str, Any]) -> torch.Tensor:
         """[B, T, V] of the frozen original, in eval mode. Of the original no more is kept than the
         weights that are trained; with adapters, than those."""

@@ -44,8 +44,7 @@ class BadTeacherTrainer(AnswersTrainer):
         return outputs.answer_kl(self.logits_of(model, batch), taught, batch["labels"])
 
     def retain_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
-        logits, originals = self.logits_of(model, batch), self.originals(batch)
-        return outputs.answer_kl(logits, originals, batch["labels"])
+        return self.kl_to_original(model, batch)
 
 
 register(

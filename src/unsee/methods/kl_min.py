@@ -34,8 +34,7 @@ class KLMinTrainer(AnswersTrainer):
         return -outputs.cross_entropy_of(model, batch)
 
     def retain_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
-        logits = self.logits_of(model, batch)
-        return outputs.answer_kl(logits, self.originals(batch), batch["labels"])
+        return self.kl_to_original(model, batch)
 
 
 register(

@@ -43,8 +43,7 @@ class ScrubTrainer(AnswersTrainer):
         return True
 
     def forget_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
-        logits, originals = self.logits_of(model, batch), self.originals(batch)
-        return -outputs.answer_kl(logits, originals, batch["labels"])
+        return -self.kl_to_original(model, batch)
 
     def retain_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
         logits, originals, labels = (

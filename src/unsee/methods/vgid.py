@@ -75,8 +75,7 @@ class VGIDTrainer(AnswersTrainer):
         return outputs.kl(ours, self.taught(batch))
 
     def retain_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
-        logits, originals = self.logits_of(model, batch), self.originals(batch)
-        return outputs.answer_kl(logits, originals, batch["labels"])
+        return self.kl_to_original(model, batch)
 
 
 register(
