@@ -92,7 +92,7 @@ def test_kl_is_zero_at_the_start_and_the_kl_of_two_models_later(processing: Any)
     for row, labels in enumerate(batch["labels"]):
         for t in range(1, len(labels)):
             if labels[t] != outputs.IGNORED:
-                total += float((p[row, t - 1] * (p[row, t - 1] / q[row, t - 1]).log()).sum())
+                total += (p[row, t - 1] * (p[row, t - 1] / q[row, t - 1]).log()).sum().item()
                 count += 1
     assert total / count > 1e-3
     assert trainer.retain_loss(trainer.model, batch).item() == pytest.approx(
@@ -194,7 +194,7 @@ def test_rmu_aims_at_a_direction_of_the_given_length(processing: Any) -> None:
     for row, mask in enumerate(batch["attention_mask"]):
         for t, attends in enumerate(mask):
             if attends:
-                total += float((states["h"][row, t] - 7.0 * trainer.direction).square().sum())
+                total += (states["h"][row, t] - 7.0 * trainer.direction).square().sum().item()
                 count += len(trainer.direction)
     assert found.item() == pytest.approx(total / count, rel=1e-4)
     held = trainer.retain_loss(trainer.model, batch_of(trainer)["retain"])
