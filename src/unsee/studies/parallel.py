@@ -37,8 +37,7 @@ def each(
         for key, arguments in tasks.items():
             yield key, work(*arguments)
         return
-    allowed = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))
-    threads = max(1, len(allowed(0)) // jobs)
+    threads = threads_of(jobs)
     pool = ProcessPoolExecutor(
         jobs,
         mp_context=get_context("spawn"),
@@ -64,6 +63,15 @@ def each(
             for process in list((getattr(pool, "_processes", None) or {}).values()):
                 process.terminate()
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def threads_of(jobs: int) -> int:
+    """Threads of each of several processes: a share of the cores, and no more than
+    `OMP_NUM_THREADS`."""
+    allowed = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))
+    share = max(1, len(allowed(0)) // jobs)
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return min(share, int(wanted)) if wanted.isdecimal() and int(wanted) else share
 
 
 def _begin(threads: int) -> None:
