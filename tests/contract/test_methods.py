@@ -62,8 +62,7 @@ def test_what_is_frozen_stays_to_the_bit_and_what_is_trained_moves(
         assert moved == set(trainer.trained)
         changed = sum(int((after[name] != before[name]).sum()) for name in moved)
         assert trainer.trained_parameters == changed
-    elif set(trainer.uses) <= set(trainer.masked_sides) and not trainer.args.lora_rank:
-        masks = trainer.forget_mask
+    elif (masks := trainer.forget_mask) and set(trainer.uses) <= set(trainer.masked_sides):
         assert moved == {name for name, mask in masks.items() if mask.any()}
         assert all(torch.equal(after[n][~m], before[n][~m]) for n, m in masks.items())
         assert trainer.trained_parameters == sum(int(m.sum()) for m in masks.values())
