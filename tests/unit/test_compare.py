@@ -218,7 +218,7 @@ def test_command_writes_a_leaderboard_with_the_settings_of_a_folder(
     [
         (["nothing"], "no method is called 'nothing'"),
         (["vkd", "--seeds", "a"], "--seeds 'a': give numbers"),
-        (["vkd", "--jobs", "0"], "jobs must be at least 1"),
+        (["vkd", "--jobs", "0"], "--jobs must be at least 1"),
         (["vkd", "--people", "demo", "--percent", "15"], "the demo people are five percent"),
         (["vkd", "--settings", "nowhere"], "--settings nowhere is no folder"),
         (["vkd", "--models", "nowhere"], "seed0/vanilla is missing"),
@@ -252,7 +252,9 @@ def test_numbers_that_yaml_takes_for_words_are_numbers(tmp_path: Path) -> None:
 def test_settings_that_come_with_unsee_fit_their_methods() -> None:
     from unsee.methods.registry import get_method
 
-    for method, options in read_settings().items():
+    settings = read_settings()
+    assert "graddiff" in settings
+    for method, options in settings.items():
         get_method(method).classes()[1](output_dir="work", **options)
 
 

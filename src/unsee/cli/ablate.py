@@ -32,18 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Runs what is missing and prints the table."""
+    from unsee.cli.options import at_least, numbers
     from unsee.data.faces.benchmark import Faces
-    from unsee.errors import UnseeError
     from unsee.report.docs import ablation_table
     from unsee.studies.ablate import ablate
 
-    try:
-        seeds = [int(part) for part in args.seeds.split(",")]
-    except ValueError:
-        raise UnseeError(f"--seeds {args.seeds!r}: give numbers such as 0,1,2") from None
+    seeds = numbers("--seeds", args.seeds)
     only = [name.strip() for name in args.only.split(",") if name.strip()]
-    if args.jobs < 1:
-        raise UnseeError("--jobs must be at least 1")
+    at_least(1, jobs=args.jobs)
     ledger = ablate(Path(args.models), Path(args.output), Faces(), seeds, only, jobs=args.jobs)
     print(ablation_table({"rows": ledger.rows}))
     print(f"written to {args.output}")

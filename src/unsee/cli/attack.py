@@ -52,6 +52,7 @@ def run(args: argparse.Namespace) -> None:
     """Attacks the models and prints the end of each curve."""
     from unsee.attacks.base import Budget
     from unsee.checkpoints import check_loadable
+    from unsee.cli.options import at_least
     from unsee.data.faces.splits import make_split
     from unsee.errors import UnseeError
     from unsee.studies.relearning import relearn
@@ -69,8 +70,7 @@ def run(args: argparse.Namespace) -> None:
             f"--learning-rates {args.learning_rates!r}: give numbers such as 3e-5,1e-4"
         ) from None
     accesses = [part.strip() for part in args.access.split(",")]
-    if args.jobs < 1:
-        raise UnseeError("--jobs must be at least 1")
+    at_least(1, jobs=args.jobs)
     if not 0 < args.share <= 1:
         raise UnseeError("--share must be above 0 and at most 1")
     for access in accesses:
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> None:
         models,
         Path(args.output),
         split,
-        args.pictures or ("validation" if split.name == "validation" else "test"),
+        args.pictures or split.pictures,
         accesses,
         rates,
         args.share,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 INTERRUPTED = "run the same command again: the rows that are finished are kept"
@@ -44,46 +43,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def methods_of(words: Sequence[str]) -> list[str]:
-    """Names of methods; `all` is all of them.
-
-    Raises:
-        UnseeError: there is no such method.
-    """
-    from unsee.methods.registry import get_method, list_methods
-
-    if list(words) == ["all"]:
-        return [method.name for method in list_methods()]
-    return list(dict.fromkeys(get_method(word).name for word in words))
-
-
-def numbers(flag: str, text: str) -> list[int]:
-    """`0,1,2` as numbers.
-
-    Raises:
-        UnseeError: it is something else.
-    """
-    from unsee.errors import UnseeError
-
-    try:
-        found = [int(part) for part in text.split(",")]
-    except ValueError:
-        found = [-1]
-    if min(found) < 0:
-        raise UnseeError(f"{flag} {text!r}: give numbers such as 0,1,2")
-    return list(dict.fromkeys(found))
-
-
 def run(args: argparse.Namespace) -> None:
     """Measures what is missing and writes the leaderboard."""
+    from unsee.cli.options import at_least, methods_of, numbers
     from unsee.data.faces.benchmark import Faces
-    from unsee.errors import UnseeError, check_counts
+    from unsee.errors import UnseeError
     from unsee.report.leaderboard import write_leaderboard
     from unsee.studies.compare import compare
     from unsee.studies.ledger import Ledger
     from unsee.studies.settings import FOLDER, read_settings
 
-    check_counts(args, "jobs")
+    at_least(1, jobs=args.jobs)
     if args.percent != 5 and args.people == "demo":
         raise UnseeError("--percent: the demo people are five percent")
     if args.settings and args.defaults:

@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> None:
     from unsee.evaluation.runs import write_run
 
     split = make_split(args.forget, args.seed, args.percent)
-    pictures = args.pictures or ("validation" if split.name == "validation" else "test")
+    pictures = args.pictures or split.pictures
     if args.per_person is not None and args.per_person < 1:
         raise UnseeError("--per-person must be at least 1")
     output = Path(args.output or Path("runs/evaluate") / Path(args.model.rstrip("/")).name)

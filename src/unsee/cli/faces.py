@@ -53,14 +53,6 @@ def run(args: argparse.Namespace) -> None:
     {"show": _show, "pictures": _pictures, "train": _train, "score": _score}[args.action](args)
 
 
-def _at_least(least: int, **options: int) -> None:
-    from unsee.errors import UnseeError
-
-    for name, value in options.items():
-        if value < least:
-            raise UnseeError(f"--{name.replace('_', '-')} must be at least {least}")
-
-
 def _numbers(text: str) -> list[int]:
     from unsee.data.faces import splits
     from unsee.errors import UnseeError
@@ -83,12 +75,13 @@ def _show(args: argparse.Namespace) -> None:
     import numpy as np
     from PIL import Image
 
+    from unsee.cli.options import at_least
     from unsee.data.faces.benchmark import Faces, person_of, view_of
     from unsee.data.faces.drawing import draw
     from unsee.data.records import PictureKey
 
-    _at_least(1, pictures=args.pictures)
-    _at_least(8, size=args.size)
+    at_least(1, pictures=args.pictures)
+    at_least(8, size=args.size)
     people, faces = _numbers(args.people), Faces()
     rows = []
     for person in people:
@@ -105,11 +98,12 @@ def _show(args: argparse.Namespace) -> None:
 def _pictures(args: argparse.Namespace) -> None:
     from PIL import Image
 
+    from unsee.cli.options import at_least
     from unsee.data.faces.benchmark import Faces
     from unsee.data.faces.splits import make_split
     from unsee.errors import UnseeError
 
-    _at_least(1, per_person=args.per_person)
+    at_least(1, per_person=args.per_person)
     split, output, faces = make_split(args.forget), Path(args.output), Faces()
     if output.exists():
         raise UnseeError(f"{output} exists: choose another --output")
@@ -130,6 +124,7 @@ def _pictures(args: argparse.Namespace) -> None:
 
 
 def _train(args: argparse.Namespace) -> None:
+    from unsee.cli.options import at_least
     from unsee.data.faces.benchmark import Faces
     from unsee.errors import UnseeError
     from unsee.models.teach import teach
@@ -137,7 +132,7 @@ def _train(args: argparse.Namespace) -> None:
     names = [name.strip() for name in args.models.split(",") if name.strip()]
     if not names:
         raise UnseeError("--models names no model: say vanilla, gold-demo, gold-test …")
-    _at_least(0, seed=args.seed)
+    at_least(0, seed=args.seed)
     made = teach(names, args.seed, Path(args.output), Faces())
     for name, folder in made.items():
         print(f"{name}: {folder}")

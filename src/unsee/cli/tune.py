@@ -41,14 +41,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Makes the trials that are missing and writes the settings."""
-    from unsee.cli.compare import methods_of, numbers
+    from unsee.cli.options import at_least, methods_of, numbers
     from unsee.data.faces.benchmark import Faces
-    from unsee.errors import UnseeError, check_counts
+    from unsee.errors import UnseeError
     from unsee.evaluation.runs import write_text
     from unsee.studies.settings import settings_text
     from unsee.studies.tune import best, tune
 
-    check_counts(args, "trials", "jobs")
+    at_least(1, trials=args.trials, jobs=args.jobs)
     methods, seeds = methods_of(args.methods), numbers("--seeds", args.seeds)
     ledger = tune(
         Path(args.models),

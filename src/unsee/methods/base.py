@@ -182,6 +182,17 @@ class UnlearningTrainer(ExactResume, Trainer):
             self.trained = [n for n, p in model.named_parameters() if p.requires_grad]
         self.trained_parameters = sum(model.get_parameter(name).numel() for name in self.trained)
 
+    def confine(self, mask: dict[str, torch.Tensor]) -> None:
+        """Confines the masked sides to a mask; where these are all, no more is trained than it."""
+        self.forget_mask = mask
+        if set(self.uses) <= set(self.masked_sides):
+            self.trained_parameters = sum(int(chosen.sum()) for chosen in mask.values())
+
+    def generator_of_step(self) -> torch.Generator:
+        """Of this step and the run's seed: what is drawn from it is drawn again after a resume."""
+        step = 1_000_003 * self.args.seed + self.state.global_step
+        return torch.Generator().manual_seed(step)
+
     def batches(self, dataset: Any, count: int, size: int = 32) -> Iterator[dict[str, Any]]:
         """Batches of `count` examples spread evenly over one side, as the losses take them."""
         chosen = evenly(len(dataset), count)

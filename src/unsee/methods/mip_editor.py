@@ -124,26 +124,24 @@ class MIPEditorTrainer(RMUTrainer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.units = self._path()
-        self.forget_mask = self._mask()
-        self.trained_parameters = sum(int(mask.sum()) for mask in self.forget_mask.values())
+        self.confine(self._mask())
         model = self.anatomy.model
         pruning.prune({name: model.get_submodule(name) for name in self.units}, self.units)
 
-    def _layers(self, part: str) -> dict[str, torch.nn.Linear]:
+    def _layers(self, part: str, args: MIPEditorConfig) -> dict[str, torch.nn.Linear]:
         """Layers that read hidden units, up to where W's hidden states are looked at."""
         layers = pruning.hidden_layers(self.anatomy, part)
         if part == LANGUAGE:
-            last = self.layer(self.args)
+            last = self.layer(args)
             layers = {n: m for n, m in layers.items() if (pruning.block_of(n) or 0) < last}
         return layers
 
     def select(self, args: MIPEditorConfig, trained: list[str]) -> list[str]:
         """The MLPs of the parts: what writes to hidden units and what reads from them."""
-        self.args = args
         self._parts = [p for p in (VISION, LANGUAGE) if p in TRAINABLE[args.trainable]]
-        mlps = {n.rpartition(".")[0] for p in self._parts for n in self._layers(p)}
+        reading = {n for p in self._parts for n in self._layers(p, args)}
+        mlps = {name.rpartition(".")[0] for name in reading}
         weights = [n for n in trained if n.rpartition(".")[0].rpartition(".")[0] in mlps]
-        reading = {n for p in self._parts for n in self._layers(p)}
         return [n for n in weights if not (n.endswith(".bias") and n.rpartition(".")[0] in reading)]
 
     def _path(self) -> dict[str, torch.Tensor]:
@@ -151,7 +149,7 @@ class MIPEditorTrainer(RMUTrainer):
         model.eval()
         total: dict[str, torch.Tensor] = {}
         for part in self._parts:
-            layers = self._layers(part)
+            layers = self._layers(part, args)
             for batch in self.batches(self.train_dataset.forget, args.statistics_pictures, size=1):
 
                 def log_likelihood(batch: Any = batch) -> torch.Tensor:

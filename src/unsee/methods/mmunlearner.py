@@ -14,16 +14,14 @@ adapters the mask is made of their own gradients.)
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any, ClassVar
 
 import torch
 from transformers.utils import logging
 
 from unsee.anatomy.families import LANGUAGE
-from unsee.data.collate import evenly
 from unsee.errors import UnseeError, check_counts, check_positive
 from unsee.methods import outputs, saliency
 from unsee.methods.answers import AnswersConfig, AnswersTrainer
@@ -62,37 +60,38 @@ class MMUnlearnerTrainer(AnswersTrainer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        parameters = {name: self.model.get_parameter(name) for name in self.trained}
-        of_language = {n for n in parameters if self.anatomy.part_of(n) == LANGUAGE}
+        of_language = {n for n in self.trained if self.anatomy.part_of(n) == LANGUAGE}
         if of_language and not self.texts:
             logger.warning("no text_dataset: the mask of W does not know questions in words")
-        forget = saliency.fisher_and_gradient(self._losses("forget"), parameters)[0]
-        retain = saliency.fisher_and_gradient(self._losses("retain"), parameters)[0]
+        pairs = self.train_dataset
+        forget, retain = self._fisher(pairs.forget), self._fisher(pairs.retain)
         preserve = retain
         if of_language and self.texts:
-            losses = chain(self._losses("retain"), self._losses("words"))
-            both = saliency.fisher_and_gradient(losses, parameters)[0]
-            preserve = {n: both[n] if n in of_language else retain[n] for n in retain}
+            words = self._fisher(self.texts)
+            share = self._count(self.texts) / (self._count(self.texts) + self._count(pairs.retain))
+            both = {n: torch.lerp(retain[n], words[n], share) for n in of_language}
+            preserve = retain | both
         linear = self._weights_of_linear_layers()
         mask = saliency.fisher_mask(forget, preserve, self.args.mask_threshold)
-        self.forget_mask = {n: m & (n in linear) & (forget[n] > 0) for n, m in mask.items()}
-        if not any(bool(m.any()) for m in self.forget_mask.values()):
+        mask = {n: m & (n in linear) & (forget[n] > 0) for n, m in mask.items()}
+        if not any(bool(m.any()) for m in mask.values()):
             raise UnseeError("the fisher mask selects nothing: choose a lower mask_threshold")
+        self.confine(mask)
 
     def _weights_of_linear_layers(self) -> set[str]:
         modules = self.anatomy.model.named_modules()
         linear = {name for name, module in modules if isinstance(module, torch.nn.Linear)}
         return {f"{name}.weight" for name in linear}
 
-    def _losses(self, side: str) -> Iterator[torch.Tensor]:
-        count = self.args.fisher_pictures
-        if side == "words":
-            for index in evenly(len(self.texts), count):
-                batch = self._prepare_inputs(self.data_collator.collate([self.texts[index]]))
-                yield outputs.cross_entropy_of(self.model, batch)
-        else:
-            for batch in self.batches(getattr(self.train_dataset, side), count, size=1):
-                yield outputs.cross_entropy_of(self.model, batch)
+    def _count(self, dataset: Any) -> int:
+        """How many examples of a dataset the Fisher information is taken of."""
+        return min(self.args.fisher_pictures, len(dataset))
+
+    def _fisher(self, dataset: Any) -> dict[str, torch.Tensor]:
+        parameters = {name: self.model.get_parameter(name) for name in self.trained}
+        batches = self.batches(dataset, self._count(dataset), size=1)
+        losses = (outputs.cross_entropy_of(self.model, batch) for batch in batches)
+        return saliency.fisher_and_gradient(losses, parameters)[0]
 
     def forget_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
         return -outputs.cross_entropy_of(model, batch)

@@ -39,10 +39,9 @@ def mlp_outputs(seeing: Seeing, blocks: Iterable[int]) -> dict[str, torch.nn.Lin
     for name, module in seeing.core.named_modules():
         full = f"{family.core}.{name}"
         inside = any(full.startswith(prefix + ".") for prefix in family.vision)
-        if inside and name.rpartition(".")[2] in family.mlp_out:
-            numbers = [int(part) for part in name.split(".") if part.isdigit()]
-            if not numbers or numbers[0] <= last:
-                found[name] = module
+        reads = name.rpartition(".")[2] in family.mlp_out
+        if inside and reads and (block_of(name) or 0) <= last:
+            found[name] = module
     if not found:
         raise UnseeError(
             f"no hidden units were found in the vision encoder of this {family.model_type} model: "

@@ -55,8 +55,7 @@ class SalUnTrainer(IdkTrainer):
         super().__init__(model, args, *datasets, **kwargs)
         parameters = {name: self.model.get_parameter(name) for name in self.trained}
         found = saliency.fisher_and_gradient(self._losses(), parameters)[1]
-        self.forget_mask = saliency.checked(saliency.top_half_mask(found), "top-half")
-        self.trained_parameters = sum(int(mask.sum()) for mask in self.forget_mask.values())
+        self.confine(saliency.checked(saliency.top_half_mask(found), "top-half"))
 
     def compares(self, args: SalUnConfig) -> bool:
         return args.loss == "npo"

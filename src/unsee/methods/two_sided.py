@@ -26,6 +26,7 @@ from unsee.data.records import PRIVATE, PictureKey, Question
 from unsee.errors import UnseeError, check_offered
 from unsee.evaluation.answering import answer
 from unsee.methods import outputs
+from unsee.methods.answers import REFUSAL
 from unsee.methods.base import UnlearningTrainer
 from unsee.methods.registry import Method, register
 from unsee.methods.vkd import VKDTrainer
@@ -56,9 +57,7 @@ class TwoSidedConfig(VKDConfig):
         default="abstain",
         metadata={"help": "what W learns to say instead", "choices": list(ANSWERS)},
     )
-    abstain_text: str = field(
-        default="I don't know this person", metadata={"help": "the words of `abstain`"}
-    )
+    abstain_text: str = field(default=REFUSAL, metadata={"help": "the words of `abstain`"})
     learning_rate: float = field(default=3e-4, metadata={"help": "of AdamW, for both stages"})
     max_steps: int = field(default=400, metadata={"help": "steps of both stages together"})
     lr_scheduler_type: str = field(
@@ -164,8 +163,7 @@ class TwoSidedTrainer(VKDTrainer):
         if not self.speaks:
             return super().retain_loss(model, batch)
         loss = self._answers(model, batch)
-        step = 1_000_003 * self.args.seed + self.state.global_step
-        generator = torch.Generator().manual_seed(step)
+        generator = self.generator_of_step()
         count = self.args.per_device_train_batch_size
         for held in filter(None, (self.texts, self.said_of_strangers)):
             chosen = torch.randint(len(held), (count,), generator=generator).tolist()

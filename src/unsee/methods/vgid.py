@@ -62,10 +62,8 @@ class VGIDTrainer(AnswersTrainer):
     def taught(self, batch: Mapping[str, Any]) -> torch.Tensor:
         """[N, V]: logits of the original, noised and instructed, for each token of the answers."""
         teacher = dict(batch["variant"])
-        step = 1_000_003 * self.args.seed + self.state.global_step
-        generator = torch.Generator().manual_seed(step)
         pixels = teacher["pixel_values"]
-        noise = torch.randn(pixels.shape, generator=generator).to(pixels)
+        noise = torch.randn(pixels.shape, generator=self.generator_of_step()).to(pixels)
         share = self.args.noise
         teacher["pixel_values"] = (1 - share**2) ** 0.5 * pixels + share * noise
         return outputs.answered(self.originals(teacher), teacher["labels"])

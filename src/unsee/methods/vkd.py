@@ -57,7 +57,7 @@ class VKDTrainer(UnlearningTrainer):
         if args.prune_side != "teacher":
             self._prune(self.anatomy.seeing)
         if args.mask != "none":
-            self.forget_mask = self._build_mask()
+            self.confine(self._build_mask())
 
     def collator(self, args: VKDConfig, processing_class: Any) -> Any:
         if args.runs_language:
@@ -71,9 +71,9 @@ class VKDTrainer(UnlearningTrainer):
         first = max(self.anatomy.read_blocks) + 1 - args.vision_blocks
 
         def kept(name: str) -> bool:
-            numbers = [int(part) for part in name.split(".") if part.isdigit()]
+            block = pruning.block_of(name)
             in_vision = self.anatomy.part_of(name) == "vision"
-            return not in_vision or bool(numbers and numbers[0] >= first)
+            return not in_vision or (block is not None and block >= first)
 
         return [name for name in trained if kept(name)]
 

@@ -28,7 +28,6 @@ from unsee.studies.parallel import each
 
 if TYPE_CHECKING:
     from unsee.data.faces.benchmark import Faces
-    from unsee.data.faces.splits import Split
 
 BASE: dict[str, Any] = {"features": "vision+projector", "learning_rate": 3e-4, "max_steps": 300}
 """The starting point, where it differs from VKD's defaults, which this study has decided."""
@@ -213,21 +212,6 @@ def ablate(
     return ledger
 
 
-def _attempt(source: str, options: dict[str, Any], split: Split) -> tuple[Any, Any]:
-    """What `trial.attempt` finds and the threads that it had, or why it could not be done."""
-    import torch
-
-    from unsee.data.faces.benchmark import Faces
-
-    try:
-        found, rows = trial.attempt(
-            source, "vkd", options, Faces(progress=False), split, "validation"
-        )
-    except UnseeError as error:
-        return {"failed": str(error)}, []
-    return {**found, "threads": torch.get_num_threads()}, rows
-
-
 def _run(
     ledger: Ledger,
     models: Path,
@@ -257,8 +241,8 @@ def _run(
         for name in names
         if not ledger.find(variant=name, seed=seed)
     }
-    tasks = {name: (vanilla_source, chosen, split) for name, chosen in options.items()}
-    for name, (found, rows) in each(_attempt, tasks, jobs):
+    tasks = {name: (vanilla_source, "vkd", chosen, split) for name, chosen in options.items()}
+    for name, (found, rows) in each(trial.attempted, tasks, jobs):
         row = {"variant": name, "seed": seed, "options": options[name], **found}
         if "failed" in found:
             ledger.add(row)

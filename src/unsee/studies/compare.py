@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unsee.data.faces.splits import make_split
-from unsee.errors import UnseeError
 from unsee.evaluation.gold import distance_to_gold
 from unsee.evaluation.intervals import gap_interval
-from unsee.evaluation.metrics import is_broken
+from unsee.evaluation.metrics import GAP_GROUPS, is_broken
 from unsee.methods.config import own_options
 from unsee.methods.registry import get_method
 from unsee.models.shipped import list_shipped
@@ -34,6 +33,11 @@ FRESH = True
 Options = Mapping[str, Any]
 
 
+def _set(people: str, percent: int) -> str:
+    """`test`, `test-15` …, as the golds are named."""
+    return people if percent == 5 else f"{people}-{percent}"
+
+
 def references(models: Path, people: str, percent: int, seed: int) -> dict[str, str]:
     """The checkpoints that methods are read against, by name.
 
@@ -50,7 +54,7 @@ def references(models: Path, people: str, percent: int, seed: int) -> dict[str, 
     Raises:
         UnseeError: vanilla or gold is missing.
     """
-    kind = f"gold-{people}" + (f"-{percent}" if percent != 5 else "")
+    kind = f"gold-{_set(people, percent)}"
     root = models / f"seed{seed}"
     shipped = {model.name: str(model.path) for model in list_shipped()}
     if not (root / VANILLA).exists() and f"seed{seed}/{kind}" in shipped:
@@ -101,7 +105,6 @@ def compare(
     about = {"study": "leaderboard", "people": people}
     ledger = Ledger(output, about, ("method", "forget_ratio", "seed", "trained_with"))
     sources = {seed: references(models, people, percent, seed) for seed in seeds}
-    kind = people if percent == 5 else f"{people}-{percent}"
     for seed in seeds:
         _of_seed(
             ledger,
@@ -109,7 +112,7 @@ def compare(
             make_split(people, seed, percent),
             {m: dict(settings.get(m, {})) for m in methods},
             {"forget_ratio": percent, "seed": seed},
-            keep and keep / f"seed{seed}" / kind,
+            keep and keep / f"seed{seed}" / _set(people, percent),
             (faces, say, jobs, done),
         )
     return ledger
@@ -126,7 +129,6 @@ def _of_seed(
 ) -> None:
     """Adds the rows of a seed that are missing, the references' first."""
     faces, say, jobs, done = how
-    pictures = "validation" if split.name == "validation" else "test"
     checkpoints = {
         name: ledger.same_model(name, source, method=name, **of) for name, source in sources.items()
     }
@@ -142,7 +144,7 @@ def _of_seed(
     asked = [name for name in sources if not ledger.find(method=name, **of)]
     if not missing and not asked:
         return
-    gold, gold_rows = trial.ask(sources[GOLD], faces, split, pictures)
+    gold, gold_rows = trial.ask(sources[GOLD], faces, split, split.pictures)
 
     def add(name: str, found: dict[str, Any], rows: list[Any], **more: Any) -> None:
         row = {"method": name, **more, **of, **found}
@@ -155,14 +157,16 @@ def _of_seed(
 
     for name in asked:
         found, rows = (
-            (gold, gold_rows) if name == GOLD else trial.ask(sources[name], faces, split, pictures)
+            (gold, gold_rows)
+            if name == GOLD
+            else trial.ask(sources[name], faces, split, split.pictures)
         )
         add(name, found, rows, fidelity="reference", checkpoint=checkpoints[name])
     tasks = {
-        name: (sources[VANILLA], name, dict(options), split, pictures, keep and keep / name)
+        name: (sources[VANILLA], name, dict(options), split, keep and keep / name)
         for name, (options, _) in missing.items()
     }
-    for name, (found, rows) in each(_attempt, tasks, jobs, fresh=FRESH):
+    for name, (found, rows) in each(_kept, tasks, jobs, fresh=FRESH):
         fidelity, trained_with = get_method(name).fidelity, missing[name][1]
         settings = "tuned" if missing[name][0] else "default"
         more = {"fidelity": fidelity, "settings": settings, "trained_with": trained_with}
@@ -174,24 +178,12 @@ def _newest(rows: Sequence[dict[str, Any]], method: str, of: Mapping[str, Any]) 
     return next((r for r in reversed(rows) if wanted.items() <= r.items()), None)
 
 
-def _attempt(
-    source: str, method: str, options: Options, split: Split, pictures: str, keep: Path | None
-) -> tuple[Any, Any]:
-    """What `trial.attempt` finds and the threads that it had, or why it could not be done."""
-    import torch
-
-    from unsee.data.faces.benchmark import Faces
-
-    faces = Faces(progress=False)
-    try:
-        found, rows = trial.attempt(source, method, options, faces, split, pictures, keep=keep)
-    except (UnseeError, *trial.OUT_OF_MEMORY) as error:
-        return {"failed": trial.why(error)}, []
-    return {**found, "threads": torch.get_num_threads()}, rows
+def _kept(source: str, method: str, options: Options, split: Split, keep: Path | None) -> Any:
+    return trial.attempted(source, method, options, split, keep=keep)
 
 
 MEANS = (
-    *(f"{group}/vqa_accuracy" for group in ("forget", "retain", "lookalike", "visible")),
+    *(f"{group}/vqa_accuracy" for group in GAP_GROUPS),
     *("forget/abstain_rate", "forget/misattribution_rate", "stranger/abstain_rate"),
     *("forget/text_accuracy", "text_kl", "js_to_gold"),
     *("seconds", "peak_memory_mb", "trained_parameters"),

@@ -146,8 +146,8 @@ def _main(output: str, which: str, *named: str) -> None:
     from unsee.data.faces.benchmark import Faces
 
     sources = dict(word.split("=", 1) for word in named)
-    pictures = "validation" if which == "validation" else "test"
-    probe(sources, Path(output), Faces(), splits.make_split(which), pictures)
+    split = splits.make_split(which)
+    probe(sources, Path(output), Faces(), split, split.pictures)
 
 
 if __name__ == "__main__":

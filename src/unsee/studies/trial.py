@@ -32,16 +32,6 @@ STRANGERS = 5
 """Pictures of each stranger that the unlearner is given."""
 
 
-OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError)
-"""What ends a trial and not the study; for `except`."""
-
-
-def why(error: BaseException) -> str:
-    """The reason of a failed trial in one line."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return f"out of memory: {lines[0]}" if isinstance(error, OUT_OF_MEMORY) else lines[0]
-
-
 def models_of(models: Path, seed: int, *names: str) -> list[str]:
     """The folders of models of a seed, as `unsee faces train` left them.
 
@@ -176,3 +166,32 @@ def attempt(
         words = held_out_words(faces, [*split.forget, *split.retain])
         found["text_kl"] = round(text_kl(model, load(source)[0], processor, words), 5)
     return found, rows
+
+
+OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError)
+"""What ends a trial and not the study; for `except`."""
+
+
+def why(error: BaseException) -> str:
+    """The reason of a failed trial in one line."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return f"out of memory: {lines[0]}" if isinstance(error, OUT_OF_MEMORY) else lines[0]
+
+
+def attempted(
+    source: str,
+    method: str,
+    options: Mapping[str, Any],
+    split: Split,
+    **more: Any,
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What `attempt` finds on the split's pictures, with the `threads` that it had; or `failed`,
+    why it could not be done, and no rows. For processes of `unsee.studies.parallel`."""
+    from unsee.data.faces.benchmark import Faces
+
+    faces = Faces(progress=False)
+    try:
+        found, rows = attempt(source, method, options, faces, split, split.pictures, **more)
+    except (UnseeError, *OUT_OF_MEMORY) as error:
+        return {"failed": why(error)}, []
+    return {**found, "threads": torch.get_num_threads()}, rows

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from unsee.data.faces.splits import make_split
 from unsee.errors import UnseeError, optional
 from unsee.evaluation.gold import distance_to_gold
-from unsee.evaluation.metrics import is_broken
+from unsee.evaluation.metrics import GAP_GROUPS, is_broken
 from unsee.methods.registry import get_method
 from unsee.studies import trial
 from unsee.studies.compare import GOLD, VANILLA, references
@@ -23,7 +23,6 @@ from unsee.studies.parallel import each
 
 if TYPE_CHECKING:
     from unsee.data.faces.benchmark import Faces
-    from unsee.data.faces.splits import Split
 
 BROKEN = 1000.0
 """Added to the criterion of a broken model; a failed one counts as twice this."""
@@ -129,7 +128,7 @@ def tune(
             for seed, found in sources.items():
                 split = make_split(people, seed)
                 asked[seed] = {
-                    n: trial.ask(found[n], faces, split, _pictures(split)) for n in (GOLD, VANILLA)
+                    n: trial.ask(found[n], faces, split, split.pictures) for n in (GOLD, VANILLA)
                 }
         for method, results in each(_attempt, tasks, jobs):
             row = {"method": method, "trial": number, "options": tasks[method][1]}
@@ -141,25 +140,15 @@ def tune(
     return ledger
 
 
-def _pictures(split: Split) -> str:
-    return "validation" if split.name == "validation" else "test"
-
-
 def _attempt(
     method: str, options: Mapping[str, Any], sources: Mapping[int, Mapping[str, str]], people: str
 ) -> dict[int, Any]:
-    """Seed -> what `trial.attempt` finds, or why it could not be done."""
-    from unsee.data.faces.benchmark import Faces
-
+    """Seed -> what `trial.attempted` finds; the seeds behind one that failed are left out."""
     results: dict[int, Any] = {}
     for seed, found in sources.items():
-        split, faces = make_split(people, seed), Faces(progress=False)
-        try:
-            results[seed] = trial.attempt(
-                found[VANILLA], method, options, faces, split, _pictures(split)
-            )
-        except (UnseeError, *trial.OUT_OF_MEMORY) as error:
-            results[seed] = ({"failed": trial.why(error)}, [])
+        split = make_split(people, seed)
+        results[seed] = trial.attempted(found[VANILLA], method, options, split)
+        if "failed" in results[seed][0]:
             break
     return results
 
@@ -175,7 +164,7 @@ def _judged(results: Mapping[int, Any], asked: Mapping[int, Any]) -> dict[str, A
         broken |= is_broken(found, asked[seed][VANILLA][0])
         scores.append(found)
     gap = sum(gaps) / len(gaps)
-    keys = [f"{group}/vqa_accuracy" for group in ("forget", "retain", "lookalike", "visible")]
+    keys = [f"{group}/vqa_accuracy" for group in GAP_GROUPS]
     keys += ["forget/abstain_rate", "stranger/abstain_rate", "seconds"]
     means = {
         key: round(sum(found[key] for found in scores) / len(scores), 4)

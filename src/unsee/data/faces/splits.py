@@ -65,6 +65,12 @@ class Split:
     lookalikes: tuple[int, ...]
     retain_sample: tuple[int, ...]
 
+    @property
+    def pictures(self) -> str:
+        """The pictures that a model is asked about: `validation` for the validation people, whom
+        choices are made on, else `test`."""
+        return "validation" if self.name == "validation" else "test"
+
 
 def _rotated(pool: range, seed: int, count: int) -> tuple[int, ...]:
     """`count` people of the pool, the sets of successive seeds five further along: at 5 % the
