@@ -1,0 +1,1 @@
+"""Scoring of the published benchmarks; one file a benchmark over one base."""
