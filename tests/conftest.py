@@ -23,6 +23,7 @@ os.environ["TQDM_DISABLE"] = "1"
 def _caches_of_our_own(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Tests share one cache with each other and none with the person who runs them."""
     os.environ["UNSEE_CACHE"] = str(tmp_path_factory.mktemp("unsee-cache"))
+    os.environ["HF_DATASETS_CACHE"] = str(tmp_path_factory.mktemp("datasets-cache"))
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""`unsee evaluate`: scores a model on the embedded benchmark."""
+"""`unsee evaluate`: scores a model on the embedded benchmark, or on a published one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import argparse
 import json
 from pathlib import Path
 from typing import Any
+
+from unsee.cli import evaluate_benchmark
 
 INTERRUPTED = "nothing was written; run the same command again"
 
@@ -15,6 +17,7 @@ examples:
   unsee evaluate out --forget 3,17 --original M --output runs/mine
   unsee evaluate out --further                  the field's other metrics too (unsee[metrics])
   unsee evaluate out --forget test --seed 0 --gold cache/seed0/gold-test
+  unsee evaluate out --benchmark mllmu --data MLLMU-Bench --forget-config forget_5
 
 `gold_gap` is written only where --gold names a model or a run of a gold for the same people."""
 
@@ -53,11 +56,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--further", action="store_true", help="ROUGE, BLEU, truth ratio, letters, … (slower)"
     )
     parser.add_argument("--output", help="run folder (default: runs/evaluate/<name of the model>)")
+    evaluate_benchmark.add_arguments(parser)
     parser.add_argument("--allow-pickle", action="store_true", help="load pytorch_model.bin")
 
 
 def run(args: argparse.Namespace) -> None:
     """Scores the model and writes a run folder."""
+    if args.benchmark is not None:
+        return evaluate_benchmark.run(args)
     from unsee.checkpoints import check_loadable, load
     from unsee.data.faces.benchmark import Faces
     from unsee.data.faces.splits import make_split
@@ -66,17 +72,13 @@ def run(args: argparse.Namespace) -> None:
     from unsee.evaluation.frozen import check
     from unsee.evaluation.further import LIBRARIES, further_metrics
     from unsee.evaluation.gold import distance_to_gold
-    from unsee.evaluation.runs import write_run
+    from unsee.evaluation.runs import run_folder, show, write_run
 
     split = make_split(args.forget, args.seed, args.percent)
     pictures = args.pictures or split.pictures
     if args.per_person is not None and args.per_person < 1:
         raise UnseeError("--per-person must be at least 1")
-    output = Path(args.output or Path("runs/evaluate") / Path(args.model.rstrip("/")).name)
-    if output.is_file() or (
-        output.is_dir() and any(output.iterdir()) and not (output / "config.yaml").exists()
-    ):
-        raise UnseeError(f"{output} holds something else: choose another --output")
+    output = run_folder(args.output or Path("runs/evaluate") / Path(args.model.rstrip("/")).name)
     for source in filter(None, [args.model, args.original]):
         check_loadable(source, args.allow_pickle)
     if args.further:
@@ -108,13 +110,7 @@ def run(args: argparse.Namespace) -> None:
     config |= {"seed": args.seed, "pictures": pictures, "per_person": args.per_person}
     config |= {"gold": args.gold, "gold_again": args.gold_again, "original": args.original}
     write_run(output, metrics, config, rows)
-    width = max(map(len, metrics))
-    for key, value in metrics.items():
-        print(
-            f"{key:<{width}}  {value:.3f}"
-            if isinstance(value, float)
-            else f"{key:<{width}}  {value}"
-        )
+    show(metrics)
     print(f"written to {output}")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,23 +24,38 @@ def prompt_of(processor: Any, question: Question) -> str:
     return processor.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
 
 
-def _encode(processor: Any, texts: list[str], pictures: list[np.ndarray], device: Any) -> Any:
+@dataclass(frozen=True)
+class Asked:
+    """A prompt in the chat template with what gives its pictures, in the order of their tokens."""
+
+    text: str
+    pictures: tuple[Callable[[], Any], ...] = ()
+
+    def load(self) -> list[Any]:
+        """The pictures."""
+        return [picture() for picture in self.pictures]
+
+
+def _asked(processor: Any, question: Question, picture_of: PictureOf) -> Asked:
+    shown = () if question.picture is None else (partial(picture_of, question.picture),)
+    return Asked(prompt_of(processor, question), shown)
+
+
+def _encode(processor: Any, batch: Sequence[Asked], device: Any, ends: Sequence[str] = ()) -> Any:
+    texts = [a.text + end for a, end in zip(batch, ends or [""] * len(batch), strict=True)]
+    pictures = [picture for a in batch for picture in a.load()]
     images = {"images": pictures} if pictures else {}
-    batch = processor(text=texts, padding=True, padding_side="left", return_tensors="pt", **images)
-    return batch.to(device)
+    found = processor(text=texts, padding=True, padding_side="left", return_tensors="pt", **images)
+    return found.to(device)
 
 
-def _batches(questions: Sequence[Question], size: int) -> Iterator[list[int]]:
-    """Indices in batches; pictures apart from plain text, questions of like length together."""
-    for with_picture in (False, True):
-        chosen = [i for i, q in enumerate(questions) if (q.picture is not None) == with_picture]
-        chosen.sort(key=lambda i: len(questions[i].question))
+def _batches(asked: Sequence[Asked], size: int) -> Iterator[list[int]]:
+    """Indices in batches: prompts with as many pictures, and of like length, together."""
+    for count in sorted({len(a.pictures) for a in asked}):
+        chosen = [i for i, a in enumerate(asked) if len(a.pictures) == count]
+        chosen.sort(key=lambda i: len(asked[i].text))
         for start in range(0, len(chosen), size):
             yield chosen[start : start + size]
-
-
-def _pictures(batch: Sequence[Question], picture_of: PictureOf) -> list[np.ndarray]:
-    return [picture_of(q.picture) for q in batch if q.picture is not None]
 
 
 def _bar(count: int, what: str, show: bool) -> Any:
@@ -57,15 +74,26 @@ def answer(
     progress: bool = True,
 ) -> list[str]:
     """Greedy answers, one string a question, in the order of the questions."""
+    asked = [_asked(processor, q, picture_of) for q in questions]
+    return complete(model, processor, asked, batch_size, max_new_tokens, progress)
+
+
+def complete(
+    model: Any,
+    processor: Any,
+    asked: Sequence[Asked],
+    batch_size: int = 128,
+    max_new_tokens: int = 16,
+    progress: bool = True,
+) -> list[str]:
+    """Greedy answers to prompts, one string a prompt, in their order."""
     import torch
 
-    answers = [""] * len(questions)
+    answers = [""] * len(asked)
     model.eval()
-    with torch.inference_mode(), _bar(len(questions), "asking", progress) as bar:
-        for chosen in _batches(questions, batch_size):
-            batch = [questions[i] for i in chosen]
-            texts = [prompt_of(processor, q) for q in batch]
-            inputs = _encode(processor, texts, _pictures(batch, picture_of), model.device)
+    with torch.inference_mode(), _bar(len(asked), "asking", progress) as bar:
+        for chosen in _batches(asked, batch_size):
+            inputs = _encode(processor, [asked[i] for i in chosen], model.device)
             width = inputs["input_ids"].shape[1]
             made = model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False)
             words = processor.batch_decode(made[:, width:], skip_special_tokens=True)
@@ -97,20 +125,32 @@ def option_log_likelihoods(
     Returns:
         One list a question, in the order of its `options`.
     """
+    asked = [_asked(processor, q, picture_of) for q in questions]
+    options = [q.options for q in questions]
+    return log_likelihoods(model, processor, asked, options, batch_size, progress)
+
+
+def log_likelihoods(
+    model: Any,
+    processor: Any,
+    asked: Sequence[Asked],
+    options: Sequence[Sequence[str]],
+    batch_size: int = 128,
+    progress: bool = True,
+) -> list[list[float]]:
+    """As `option_log_likelihoods`, of prompts with the options of each."""
     import torch
 
-    pairs = [(i, o) for i, q in enumerate(questions) for o in q.options]
+    pairs = [(i, o) for i, offered in enumerate(options) for o in offered]
     found: dict[tuple[int, str], float] = {}
     model.eval()
     with torch.inference_mode(), _bar(len(pairs), "weighing options", progress) as bar:
         for start in range(0, len(pairs), batch_size):
             chosen = pairs[start : start + batch_size]
-            batch = [questions[i] for i, _ in chosen]
-            prompts = [prompt_of(processor, q) for q in batch]
             # with its end token, so that no option gains by being the beginning of another
-            texts = [p + _end(processor, o) for p, (_, o) in zip(prompts, chosen, strict=True)]
+            ends = [_end(processor, o) for _, o in chosen]
             lengths = [len(option_tokens(processor, option)) for _, option in chosen]
-            inputs = _encode(processor, texts, _pictures(batch, picture_of), model.device)
+            inputs = _encode(processor, [asked[i] for i, _ in chosen], model.device, ends)
             logits = model(**inputs, logits_to_keep=max(lengths) + 1).logits.float()
             chances = logits.log_softmax(-1)[:, :-1]  # [B, longest option, vocabulary]
             tokens = inputs["input_ids"][:, -chances.shape[1] :]
@@ -118,4 +158,4 @@ def option_log_likelihoods(
             for pair, score, length in zip(chosen, scores, lengths, strict=True):
                 found[pair] = float(score[-length:].sum())
             bar.update(len(chosen))
-    return [[found[i, o] for o in q.options] for i, q in enumerate(questions)]
+    return [[found[i, o] for o in offered] for i, offered in enumerate(options)]

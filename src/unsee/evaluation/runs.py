@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from unsee.errors import UnseeError
+
 PACKAGES = ("unsee", "torch", "transformers", "accelerate", "safetensors", "tokenizers", "numpy")
 
 
@@ -21,6 +23,31 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "not installed"
     return found
+
+
+def run_folder(folder: str | Path) -> Path:
+    """A folder that a run may be written to: new, empty, or of an earlier run.
+
+    Raises:
+        UnseeError: it holds something else.
+    """
+    output = Path(folder)
+    if output.is_file() or (
+        output.is_dir() and any(output.iterdir()) and not (output / "config.yaml").exists()
+    ):
+        raise UnseeError(f"{output} holds something else: choose another --output")
+    return output
+
+
+def show(metrics: Mapping[str, Any]) -> None:
+    """Prints metrics, a line each."""
+    width = max(map(len, metrics))
+    for key, value in metrics.items():
+        print(
+            f"{key:<{width}}  {value:.3f}"
+            if isinstance(value, float)
+            else f"{key:<{width}}  {value}"
+        )
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,0 +1,70 @@
+"""`unsee evaluate MODEL --benchmark NAME`: scores a model on a published benchmark."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+NOT_HERE = ("gold", "gold_again", "original", "further", "per_person", "pictures")
+"""Options of the embedded benchmark, which mean nothing here."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the options that published benchmarks have."""
+    group = parser.add_argument_group("published benchmarks")
+    group.add_argument(
+        "--benchmark", metavar="NAME", help="score on a published benchmark (docs/benchmarks.md)"
+    )
+    group.add_argument(
+        "--data",
+        metavar="HUB_OR_FOLDER",
+        help="its data: a name on the hub or a folder (default: the authors' on the hub)",
+    )
+    group.add_argument(
+        "--forget-config", metavar="CONFIG", help="who was forgotten, such as forget_5"
+    )
+    group.add_argument(
+        "--protocol",
+        choices=["corrected", "released"],
+        default="corrected",
+        help="released: as the published script does it (default: corrected)",
+    )
+    group.add_argument("--limit", type=int, metavar="N", help="at most N people of each set")
+    group.add_argument(
+        "--batch-size", type=int, default=16, metavar="N", help="prompts at a time (default: 16)"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Scores the model and writes a run folder."""
+    from unsee.checkpoints import check_loadable, load
+    from unsee.data.benchmarks.registry import get_benchmark
+    from unsee.errors import UnseeError
+    from unsee.evaluation.runs import run_folder, show, write_run
+
+    entry = get_benchmark(args.benchmark)
+    for name in NOT_HERE:
+        if getattr(args, name):
+            raise UnseeError(f"--{name.replace('_', '-')} is for the embedded benchmark alone")
+    for name in ("limit", "batch_size"):
+        if getattr(args, name) is not None and getattr(args, name) < 1:
+            raise UnseeError(f"--{name.replace('_', '-')} must be at least 1")
+    default = f"{Path(args.model.rstrip('/')).name}-{entry.name}"
+    output = run_folder(args.output or Path("runs/evaluate") / default)
+    check_loadable(args.model, args.allow_pickle)
+    scorer = entry.scorer_class()()
+    forget = args.forget_config or entry.forget
+    tables = scorer.read(args.data, forget, args.limit)
+    for name, reason in tables.left_out.items():
+        print(f"left out {name}: {reason}")
+    model, processor = load(args.model, allow_pickle=args.allow_pickle)
+    metrics, rows = scorer.score(
+        model, processor, tables, args.protocol, args.seed, args.batch_size
+    )
+    config = {"model": args.model, "benchmark": entry.name, "data": args.data or entry.hub}
+    config |= {"forget_config": forget, "protocol": args.protocol, "limit": args.limit}
+    config |= {"seed": args.seed, "left_out": dict(tables.left_out), **tables.notes}
+    config |= {"wants": {key: dict(value) for key, value in entry.wants.items()}}
+    write_run(output, metrics, config, rows)
+    show(metrics)
+    print(f"written to {output}")

@@ -1,0 +1,156 @@
+"""Prompts with turns and pictures, asked in batches: greedy answers, likelihoods of options.
+
+Deterministic: no sampling, and the batches depend on the prompts alone (those with as many pictures
+and of like length together, padded on the left).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from unsee.data.benchmarks.records import LazyPicture
+from unsee.errors import UnseeError
+from unsee.evaluation.answering import Asked, complete, log_likelihoods
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a user says, with a picture or without, and what was answered if it is an example.
+
+    Attributes:
+        text: the user's words, without image token.
+        picture: shown before the words, or None.
+        answer: the answer given in an example; None for the turn that the model is to answer.
+    """
+
+    text: str
+    picture: LazyPicture | Any | None = None
+    answer: str | None = None
+
+
+Prompt = tuple[Turn, ...]
+"""Examples, then the turn that is to be answered."""
+
+
+def rendered(processor: Any, prompt: Prompt) -> Asked:
+    """A prompt in the model's chat template, ready for the answer."""
+    messages, pictures = [], []
+    for turn in prompt:
+        content: list[dict[str, str]] = [{"type": "text", "text": turn.text}]
+        if turn.picture is not None:
+            content.insert(0, {"type": "image"})
+            pictures.append(turn.picture)
+        messages.append({"role": "user", "content": content})
+        if turn.answer is not None:
+            said = [{"type": "text", "text": turn.answer}]
+            messages.append({"role": "assistant", "content": said})
+    text = processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    return Asked(text, tuple(_loader(picture) for picture in pictures))
+
+
+def _loader(picture: Any) -> Any:
+    return picture.load if isinstance(picture, LazyPicture) else lambda: picture
+
+
+def context_of(model: Any) -> int | None:
+    """How many tokens the language model takes; None where it does not say."""
+    config = model.config.get_text_config()
+    return getattr(config, "max_position_embeddings", None)
+
+
+def check_lengths(
+    model: Any, processor: Any, asked: Sequence[Asked], new_tokens: int, what: str
+) -> None:
+    """Refuses prompts that, with their answer, are longer than the model's context.
+
+    Only the longest prompt for each number of pictures is put through the processor, pictures and
+    all: a picture becomes the same number of tokens in every prompt, or nearly so.
+
+    Args:
+        model: tells its context.
+        processor: its processor.
+        asked: the prompts.
+        new_tokens: how many are generated.
+        what: such as `classification with examples`, for the message.
+
+    Raises:
+        UnseeError: one is longer.
+    """
+    context = context_of(model)
+    if context is None:
+        return
+    longest: dict[int, Asked] = {}
+    for one in asked:
+        known = longest.get(len(one.pictures))
+        if known is None or len(one.text) > len(known.text):
+            longest[len(one.pictures)] = one
+    for one in longest.values():
+        images = {"images": one.load()} if one.pictures else {}
+        length = processor(text=[one.text], return_tensors="pt", **images)["input_ids"].shape[1]
+        if length + new_tokens > context:
+            raise UnseeError(
+                f"{what}: a prompt of {length} tokens and {new_tokens} to answer don't fit into "
+                f"the {context} tokens of the model's context: take a model with a longer one"
+            )
+
+
+def ask(
+    model: Any,
+    processor: Any,
+    prompts: Sequence[Prompt],
+    max_new_tokens: int = 50,
+    batch_size: int = 16,
+    progress: bool = True,
+    what: str = "prompts",
+) -> list[str]:
+    """Greedy answers, stripped, one a prompt, in the order of the prompts.
+
+    Raises:
+        UnseeError: a prompt is longer than the model's context.
+    """
+    asked = [rendered(processor, prompt) for prompt in prompts]
+    check_lengths(model, processor, asked, max_new_tokens, what)
+    return complete(model, processor, asked, batch_size, max_new_tokens, progress)
+
+
+def weigh(
+    model: Any,
+    processor: Any,
+    prompts: Sequence[Prompt],
+    options: Sequence[Sequence[str]],
+    batch_size: int = 16,
+    progress: bool = True,
+) -> list[list[float]]:
+    """Log-likelihood of every option of every prompt, summed over its tokens, end token included.
+
+    Args:
+        model: multimodal model.
+        processor: its processor.
+        prompts: what is asked.
+        options: candidate answers of each prompt.
+        batch_size: options at a time.
+        progress: show a progress bar.
+
+    Returns:
+        One list a prompt, in the order of its options.
+    """
+    asked = [rendered(processor, prompt) for prompt in prompts]
+    return log_likelihoods(model, processor, asked, options, batch_size, progress)
+
+
+def letter_choices(
+    model: Any,
+    processor: Any,
+    prompts: Sequence[Prompt],
+    letters: Sequence[Sequence[str]],
+    batch_size: int = 16,
+    progress: bool = True,
+) -> list[str]:
+    """The likeliest letter of each prompt: needs no parsing of what the model says."""
+    weights = weigh(model, processor, prompts, letters, batch_size, progress)
+    return [
+        offered[max(range(len(offered)), key=found.__getitem__)]
+        for offered, found in zip(letters, weights, strict=True)
+    ]
