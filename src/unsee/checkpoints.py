@@ -1,4 +1,7 @@
-"""Loading and saving of whole `transformers` checkpoints, safetensors unless asked otherwise."""
+"""Loading and saving of whole `transformers` checkpoints, safetensors unless asked otherwise.
+
+What is loaded may also be the folder of an adapter: then its base is, with the adapter merged.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unsee import adapter_folder
 from unsee.errors import UnseeError
 
 if TYPE_CHECKING:
@@ -87,9 +91,17 @@ def check_loadable(source: str, allow_pickle: bool = False) -> Any:
         Its configuration.
 
     Raises:
-        UnseeError: no checkpoint, a pickle, or a model without a vision encoder.
+        UnseeError: no checkpoint, a pickle, a model without a vision encoder, or an adapter whose
+            base is none.
     """
     from transformers import AutoConfig
+
+    if adapter_folder.is_adapter(source):
+        base = adapter_folder.base_of(source, allow_pickle)
+        try:
+            return check_loadable(base, allow_pickle)
+        except UnseeError as error:
+            raise adapter_folder.about_base(source, base, error) from error
 
     folder = Path(source)
     if folder.is_dir():
@@ -124,7 +136,7 @@ def load(
     """A multimodal model and its processor.
 
     Args:
-        source: local folder or name on the hub.
+        source: local folder, of an adapter too, or name on the hub.
         dtype: `float32`, `bfloat16`, …, `auto` as stored; None: float32 on the CPU, else as stored.
         allow_pickle: see `check_loadable`.
     """
@@ -133,6 +145,9 @@ def load(
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     check_loadable(source, allow_pickle)
+    if adapter_folder.is_adapter(source):
+        model, processor = load(adapter_folder.base_of(source, allow_pickle), dtype, allow_pickle)
+        return adapter_folder.apply(model, source), processor
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = dtype or ("float32" if device == "cpu" else "auto")
     try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import Trainer, TrainerCallback
 
-from unsee.adapters import add_adapters, merge_adapters
+from unsee.adapters import Adapter, add_adapters, merge_adapters, taken_out
 from unsee.anatomy import anatomy_of
 from unsee.anatomy.families import LANGUAGE, PROJECTOR, VISION
 from unsee.checkpoints import ExactResume
@@ -82,6 +82,7 @@ class UnlearningTrainer(ExactResume, Trainer):
             are added to.
         trained: names of the parameters that are trained.
         trained_parameters: number of weights that are trained.
+        adapter: the trained adapter, with `save_adapter=adapter` and after `train`.
 
     Raises:
         UnseeError: an empty set, an unknown family, a part that this method can't train, a
@@ -122,6 +123,7 @@ class UnlearningTrainer(ExactResume, Trainer):
         self.parts: dict[str, list[float]] = {"forget": [], "retain": []}
         self.forget_mask: dict[str, torch.Tensor] | None = None
         self._sides: tuple[str, ...] = SIDES
+        self.adapter: Adapter | None = None
         super().__init__(
             model=model,
             args=args,
@@ -177,7 +179,7 @@ class UnlearningTrainer(ExactResume, Trainer):
             parameter.requires_grad_(name in self.trained)
         self.adapted = list(self.trained)
         if args.lora_rank:
-            add_adapters(model, self.trained, args.lora_rank, args.seed)
+            add_adapters(model, self.trained, seed=args.seed, **args.adapter_options)
             self.anatomy = anatomy_of(model)
             self.trained = [n for n, p in model.named_parameters() if p.requires_grad]
         self.trained_parameters = sum(model.get_parameter(name).numel() for name in self.trained)
@@ -213,8 +215,14 @@ class UnlearningTrainer(ExactResume, Trainer):
         """Makes the model a plain `transformers` model again: adapters become part of its weights.
         `train` does it; it is for who takes weights from a checkpoint without training on."""
         if self.args.lora_rank:
+            if self.args.save_adapter == "adapter":
+                self.adapter = self.take_out()
             merge_adapters(self.anatomy.model)
             self.anatomy = anatomy_of(self.anatomy.model)
+
+    def take_out(self) -> Adapter:
+        """A copy of the adapter as it is now."""
+        return taken_out(self.anatomy.model)
 
     def forget_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
         """Loss of a batch to forget, a scalar to be minimised."""

@@ -24,6 +24,7 @@ TRAINABLE = {
 LORA_RANK = 8
 """Rank of the adapters of `trainable=lora` where none is given."""
 
+SAVED_ADAPTER = ("merged", "adapter")
 SCHEDULES = ("paired", "alternating", "successive")
 SIDES = ("forget", "retain")
 
@@ -55,6 +56,22 @@ class UnlearningConfig(TrainingArguments):
     lora_rank: int = field(
         default=0,
         metadata={"help": "train adapters of this rank on linear layers, merged at the end; 0: no"},
+    )
+    lora_alpha: int = field(
+        default=0, metadata={"help": "adapters are scaled by this over the rank; 0: twice the rank"}
+    )
+    lora_dropout: float = field(
+        default=0.0, metadata={"help": "dropout in front of the adapters, in [0, 1)"}
+    )
+    use_dora: bool = field(
+        default=False, metadata={"help": "DoRA: adapters that learn sizes and directions apart"}
+    )
+    save_adapter: str = field(
+        default="merged",
+        metadata={
+            "help": "what is saved: a whole checkpoint, or the adapter alone, for `peft`",
+            "choices": list(SAVED_ADAPTER),
+        },
     )
     forget_weight: float = field(
         default=1.0, metadata={"help": "weight of the forget side's loss (>= 0)"}
@@ -88,7 +105,7 @@ class UnlearningConfig(TrainingArguments):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_offered(self, trainable=TRAINABLE, schedule=SCHEDULES)
+        check_offered(self, trainable=TRAINABLE, schedule=SCHEDULES, save_adapter=SAVED_ADAPTER)
         for name in ("forget_weight", "retain_weight"):
             if not getattr(self, name) >= 0:
                 raise UnseeError(f"{name} must not be negative")
@@ -99,6 +116,7 @@ class UnlearningConfig(TrainingArguments):
             raise UnseeError("lora_rank must not be negative")
         if self.trainable == "lora":
             self.lora_rank = self.lora_rank or LORA_RANK
+        self._check_adapters()
         if self.max_steps == 0 or self.max_steps < -1:
             raise UnseeError("max_steps must be at least 1 (or -1, for num_train_epochs)")
         if not 0 <= self.seed < 2**32:
@@ -106,6 +124,31 @@ class UnlearningConfig(TrainingArguments):
         if not torch.cuda.is_available():
             self.dataloader_pin_memory = False  # it would only warn
         self.remove_unused_columns = False  # the pairs are ours, not columns of a model
+
+    def _check_adapters(self) -> None:
+        if self.lora_alpha < 0:
+            raise UnseeError("lora_alpha must not be negative")
+        if not 0 <= self.lora_dropout < 1:
+            raise UnseeError("lora_dropout must be at least 0 and below 1")
+        wants = {
+            "lora_alpha": self.lora_alpha,
+            "lora_dropout": self.lora_dropout,
+            "use_dora": self.use_dora,
+            "save_adapter=adapter": self.save_adapter == "adapter",
+        }
+        asked = [name for name, wanted in wants.items() if wanted]
+        if asked and not self.lora_rank:
+            raise UnseeError(f"{asked[0]} is about adapters: give lora_rank, such as 8")
+
+    @property
+    def adapter_options(self) -> dict[str, Any]:
+        """What `unsee.adapters.add_adapters` takes beside names and seed."""
+        return {
+            "rank": self.lora_rank,
+            "alpha": self.lora_alpha,
+            "dropout": self.lora_dropout,
+            "dora": self.use_dora,
+        }
 
 
 def own_options(args: TrainingArguments) -> dict[str, Any]:

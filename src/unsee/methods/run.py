@@ -12,6 +12,7 @@ from typing import Any
 from transformers import TrainerCallback, TrainerState
 
 from unsee import __version__, checkpoints
+from unsee.adapter_folder import is_adapter, save_adapter
 from unsee.checkpoints import last_checkpoint
 from unsee.errors import UnseeError
 from unsee.evaluation import frozen
@@ -127,7 +128,8 @@ def unlearn(
     strangers: Any = None,
     texts: Any = None,
 ) -> dict[str, Any]:
-    """Runs a method and leaves a complete checkpoint in `output`, with its metrics.
+    """Runs a method and leaves a complete checkpoint in `output`, with its metrics; where
+    `save_adapter=adapter`, an adapter in the format of `peft`.
 
     Args:
         model_source: checkpoint to start from: a folder or a name on the hub.
@@ -158,6 +160,11 @@ def unlearn(
     if output.is_symlink() or output.name in ("", ".."):
         output = output.resolve()
     args = _configure(config_class, work_of(output), options or {})
+    if args.save_adapter == "adapter" and is_adapter(model_source):
+        raise UnseeError(
+            f"save_adapter=adapter needs a whole checkpoint to start from, and {model_source} is "
+            "an adapter itself: choose save_adapter=merged"
+        )
     resolved = {**own_options(args), "unsee": __version__}  # defaults may change between versions
     work = prepare_output(output, {**settings, "resolved": resolved}, overwrite)
     with _nothing_without_checkpoint(work):
@@ -198,7 +205,11 @@ def unlearn(
         metrics["known_before"] = True
     partial = work / "finished"
     shutil.rmtree(partial, ignore_errors=True)
-    checkpoints.save(trainer.accelerator.unwrap_model(trainer.model), processor, partial, dtype)
+    if trainer.adapter is not None:
+        save_adapter(trainer.adapter, model_source, processor, partial)
+    else:
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        checkpoints.save(model, processor, partial, dtype)
     verdict = frozen.check(model_source, [str(partial)], allow_pickle)[0]
     metrics["text_logits_identical"] = verdict.identical
     if not entry.touches_language and not verdict.identical:

@@ -17,14 +17,22 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
+from transformers.utils import logging
 
-from unsee.adapters import adapter_layers, add_adapters, weight_change
+from unsee.adapters import (
+    adapter_layers,
+    add_adapters,
+    of_changes,
+    remove_adapters,
+    weight_change,
+)
 from unsee.anatomy import anatomy_of
 from unsee.errors import UnseeError, check_positive
 from unsee.methods import outputs
 from unsee.methods.idk import IdkConfig, IdkTrainer
 from unsee.methods.registry import Method, register
 
+logger = logging.get_logger(__name__)
 FORGET, ANCHOR = "default", "anchor"
 
 
@@ -79,7 +87,9 @@ class SMFATrainer(IdkTrainer):
     def _select_trained(self, args: SMFAConfig, example: Mapping[str, Any]) -> None:
         super()._select_trained(args, example)
         model = self.anatomy.model
-        add_adapters(model, self.adapted, args.lora_rank, args.seed + 1, ANCHOR)
+        add_adapters(
+            model, self.adapted, seed=args.seed + 1, adapter=ANCHOR, **args.adapter_options
+        )
         self.anatomy = anatomy_of(model)
         self._train_both()
         self.trained = [n for n, p in model.named_parameters() if p.requires_grad]
@@ -113,14 +123,18 @@ class SMFATrainer(IdkTrainer):
     def finish(self) -> None:
         """Sculpts and merges; see the module's text."""
         model = self.anatomy.model
-        for name, layer in list(adapter_layers(model)):
+        changes = {}
+        for name, layer in adapter_layers(model):
             forget, anchor = (weight_change(layer, adapter) for adapter in (FORGET, ANCHOR))
-            base = layer.get_base_layer()
-            change = sculpted(forget, anchor, self.args.opposition)
-            base.weight.data = base.weight.data + change.to(base.weight.dtype)
-            parent, _, child = name.rpartition(".")
-            setattr(model.get_submodule(parent), child, base)
+            changes[name] = sculpted(forget, anchor, self.args.opposition)
+        remove_adapters(model)
         self.anatomy = anatomy_of(model)
+        if self.args.save_adapter == "adapter":
+            logger.warning("what is left of smfa's adapter has no low rank: it is saved in full")
+            self.adapter = of_changes(model, changes)
+        for name, change in changes.items():
+            weight = model.get_submodule(name).weight
+            weight.data = weight.data + change.to(weight.dtype)
 
 
 register(

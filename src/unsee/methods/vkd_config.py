@@ -163,6 +163,11 @@ class VKDConfig(UnlearningConfig):
             raise UnseeError("forget_target=pruned needs prune_side=teacher or both")
         if self.lora_rank and self.mask != "none":
             raise UnseeError("a mask is of the weights, which lora_rank leaves alone: choose one")
+        if self.save_adapter == "adapter" and self.prune_side != "teacher":
+            raise UnseeError(
+                "an adapter does not carry what prune_side takes out of the model: choose "
+                "save_adapter=merged or prune_side=teacher"
+            )
         self.feature_names  # noqa: B018  refuses bad blocks early
 
     @property
