@@ -24,7 +24,8 @@ STRANGERS = tiny.examples(3, 2, first=50)
 def trainer_of(processing: Any, forget: Any = FORGET, **options: Any) -> VKDTrainer:
     chosen = {"output_dir": "work", "save_strategy": "no", "max_steps": 3, "warmup_steps": 0}
     chosen |= {"per_device_train_batch_size": 3, "learning_rate": 1e-3}
-    chosen |= {"features": "vision+projector", **options}
+    chosen |= {"features": "vision+projector", "near_pictures": 0, "identity_weight": 0.0}
+    chosen |= {"target_strength": 1.0, **options}
     model = tiny.llava(processing, seed=3)
     args = VKDConfig(**chosen)
     return VKDTrainer(model, args, forget, RETAIN, processing, stranger_dataset=STRANGERS)
@@ -85,6 +86,59 @@ def test_pictures_without_a_person_are_taken_for_one(processing: Any) -> None:
     everyone = seen_by(trainer.model, processing, RETAIN)["projector"].mean(0)
     torch.testing.assert_close(mean(target, "projector"), everyone, atol=1e-5, rtol=1e-4)
     assert not torch.allclose(mean(target, "projector", [0, 1, 2]), everyone, atol=1e-3)
+
+
+def test_near_pictures_are_those_most_like_the_person(processing: Any) -> None:
+    alike = [{"image": FORGET[i]["image"]} for i in (0, 4)]
+    retain = [*RETAIN[:3], alike[0], *RETAIN[3:], alike[1]]
+    args = VKDConfig(output_dir="work", near_pictures=1, identity_weight=0.0, target_strength=1.0)
+    model = tiny.llava(processing, seed=3)
+    trainer = VKDTrainer(model, args, [FORGET[0], FORGET[4]], retain, processing)
+    forget = seen_by(model, processing, [FORGET[0], FORGET[4]])
+    target = target_of(trainer, {"projector": forget["projector"]})
+    # The nearest picture of each is itself: nothing is taken off.
+    torch.testing.assert_close(target["projector"], forget["projector"], atol=1e-5, rtol=1e-4)
+    everyone = trainer_of(processing, near_pictures=99)
+    expected = target_of(trainer_of(processing), seen_by(model, processing, FORGET))
+    found = target_of(everyone, seen_by(model, processing, FORGET))
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("strength", [1.0, 1.3])
+def test_excess_is_what_goes_beyond_the_target_along_the_person(strength: float) -> None:
+    torch.manual_seed(0)
+    forgotten, others = torch.randn(2, 4, 3), torch.randn(1, 4, 3)
+    target = vkd_targets.Anonymous({"projector": forgotten}, {"projector": others}, strength)
+    who = torch.tensor([1, 0, 1])
+    shares = torch.tensor([0.4, -0.2 - strength, 1.0])
+    aside = torch.randn(3, 4, 3)
+    seen, expected = [], []
+    for person, share, noise in zip(who.tolist(), shares.tolist(), aside, strict=True):
+        apart = forgotten[person] - others[0]
+        noise = noise - (noise * apart).sum() / (apart * apart).sum() * apart
+        seen.append(others[0] + share * apart + noise)  # what is orthogonal does not count
+        expected.append(max(0.0, share - (1 - strength)) ** 2)
+    found = target.excess({"projector": torch.stack(seen)}, who)
+    assert found.item() == pytest.approx(sum(expected) / 3, rel=1e-4)
+    at_target = target({"projector": forgotten[who]}, {}, who)
+    assert target.excess(at_target, who).item() == pytest.approx(0.0, abs=1e-9)
+
+
+def test_identity_weight_takes_the_person_out_of_single_pictures(processing: Any) -> None:
+    left = []
+    for weight in (0.0, 100.0):
+        trainer = trainer_of(processing, identity_weight=weight, max_steps=20)
+        trainer.train()
+        seen = seen_by(trainer.model, processing, FORGET)
+        assert isinstance(trainer.target, vkd_targets.Anonymous)
+        left.append(trainer.target.excess(seen, trainer._group_of).item())
+    assert left[1] < 0.9 * left[0]
+
+
+def test_negative_weights_are_refused() -> None:
+    for options in ({"near_pictures": -1}, {"identity_weight": -0.5}):
+        with pytest.raises(UnseeError, match="at least 0"):
+            VKDConfig(output_dir="work", **options)
 
 
 def test_mean_retain(processing: Any) -> None:

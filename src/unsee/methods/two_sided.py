@@ -58,6 +58,9 @@ class TwoSidedConfig(VKDConfig):
         metadata={"help": "what W learns to say instead", "choices": list(ANSWERS)},
     )
     abstain_text: str = field(default=REFUSAL, metadata={"help": "the words of `abstain`"})
+    target_strength: float = field(default=1.0, metadata={"help": "as in VKD"})
+    near_pictures: int = field(default=0, metadata={"help": "as in VKD"})
+    identity_weight: float = field(default=0.0, metadata={"help": "as in VKD"})
     learning_rate: float = field(default=3e-4, metadata={"help": "of AdamW, for both stages"})
     max_steps: int = field(default=400, metadata={"help": "steps of both stages together"})
     lr_scheduler_type: str = field(

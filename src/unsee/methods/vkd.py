@@ -4,9 +4,11 @@ W is frozen. V and P learn from the frozen original, the teacher T, through inte
 representations z (the vision layer that the projector reads, the projector's output, further
 blocks):
 
-    L = w_f [d(z_S(x_f), target(x_f)) + w_o F(x_f)] + w_r [d(z_S(x_r), z_T(x_r)) + w_o R(x_r)]
+    L = w_f [d(z_S(x_f), t(x_f)) + w_i I(z_S(x_f)) + w_o F(x_f)]
+      + w_r [d(z_S(x_r), z_T(x_r)) + w_o R(x_r)]
 
-F and R are losses on answers through W: none, so that W is never run (`output_loss=none`), or
+t is the target and I what it leaves of a person (`vkd_targets`). F and R are losses on answers
+through W: none, so that W is never run (`output_loss=none`), or
 -CE and CE, NPO and CE, -CE and KL to the original. A text-only prompt touches neither V nor P, so
 the answer to it is the same to the bit, before and after. A mask confines what the forget side may
 move; pruning takes the forget set's units out of a teacher or of the model.
@@ -29,7 +31,7 @@ from unsee.methods.registry import Method, register
 from unsee.methods.vkd_config import VKDConfig
 from unsee.methods.vkd_targets import Features
 
-HARD_AMONG = 4096
+NEAR_AMONG = 4096
 """Retain pictures, evenly spread, among which those most like the ones to forget are looked for."""
 
 
@@ -134,8 +136,14 @@ class VKDTrainer(UnlearningTrainer):
             of_person = [pairs.forget[i] for i in members]
             batches = self.batches(of_person, len(of_person))
             means.append(vkd_targets.mean_features(self._teach, batches))
-        forgotten = {name: torch.cat([m[name] for m in means]) for name in self.names}
-        return vkd_targets.anonymous(forgotten, everyone, args.target_strength)
+        forgotten = _side_by_side(means)
+        if args.near_pictures:
+            found = [[pairs.retain[i] for i in near] for near in self._near(args.near_pictures)]
+            batches_of = [self.batches(pictures, len(pictures)) for pictures in found]
+            everyone = _side_by_side(
+                [vkd_targets.mean_features(self._teach, batches) for batches in batches_of]
+            )
+        return vkd_targets.Anonymous(forgotten, everyone, args.target_strength)
 
     def _groups(self) -> list[list[int]]:
         """Indices of the pictures of each person to forget; one group where nobody is named."""
@@ -145,23 +153,27 @@ class VKDTrainer(UnlearningTrainer):
             groups.setdefault(forget[index].get("person"), []).append(index)
         return list(groups.values())
 
-    def _harder(self) -> list[int]:
-        """Indices of the retain set with the pictures most like those to forget so often that they
-        make up `hard_share`."""
+    def _near(self, count: int) -> list[list[int]]:
+        """Indices of the `count` retain pictures most like each person to forget."""
         pairs = self.train_dataset
 
         def means(side: Any, count: int) -> torch.Tensor:
             seen = [self._teach(batch)[self.names[-1]] for batch in self.batches(side, count)]
             return torch.cat([tokens.float().mean(1) for tokens in seen])
 
-        forget, retain = means(pairs.forget, len(pairs.forget)), means(pairs.retain, HARD_AMONG)
+        forget, retain = means(pairs.forget, len(pairs.forget)), means(pairs.retain, NEAR_AMONG)
         people = torch.stack([forget[members].mean(0) for members in self._groups()])
-        near = vkd_targets.nearest(people, retain, self.args.hard_pictures)
-        among = evenly(len(pairs.retain), HARD_AMONG)
-        hard = sorted({among[i] for i in near.flatten().tolist()})
-        share = self.args.hard_share
-        more = round(share / (1 - share) * len(pairs.retain))
-        return [*range(len(pairs.retain)), *(hard[i % len(hard)] for i in range(more))]
+        among = evenly(len(pairs.retain), NEAR_AMONG)
+        near = vkd_targets.nearest(people, retain, count).tolist()
+        return [[among[i] for i in person] for person in near]
+
+    def _harder(self) -> list[int]:
+        """Indices of the retain set with the pictures most like those to forget so often that they
+        make up `hard_share`."""
+        count, share = len(self.train_dataset.retain), self.args.hard_share
+        hard = sorted({i for near in self._near(self.args.hard_pictures) for i in near})
+        more = round(share / (1 - share) * count)
+        return [*range(count), *(hard[i % len(hard)] for i in range(more))]
 
     def _build_mask(self) -> dict[str, torch.Tensor]:
         args, pairs = self.args, self.train_dataset
@@ -199,9 +211,12 @@ class VKDTrainer(UnlearningTrainer):
     def forget_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
         beside = self._taught.get("retain", {})
         target = self.target(self._taught["forget"], beside, self._people)
-        apart = self._apart(self._seen(self.anatomy.seeing, batch), target)
+        seen = self._seen(self.anatomy.seeing, batch)
+        apart = self._apart(seen, target)
         if self.args.forget_target == "repel":
             apart = (self.args.repel_margin - apart).clamp_min(0)
+        if isinstance(self.target, vkd_targets.Anonymous) and self.args.identity_weight:
+            apart = apart + self.args.identity_weight * self.target.excess(seen, self._people)
         return apart + self.args.output_weight * self._on_answers(model, batch, forget=True)
 
     def retain_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
@@ -224,6 +239,10 @@ class VKDTrainer(UnlearningTrainer):
             return outputs.npo_loss(ours, theirs, self.args.npo_beta)
         loss = outputs.answer_cross_entropy(logits, labels)
         return -loss if forget else loss
+
+
+def _side_by_side(means: list[Features]) -> Features:
+    return {name: torch.cat([mean[name] for mean in means]) for name in means[0]}
 
 
 register(

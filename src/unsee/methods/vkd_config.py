@@ -49,7 +49,17 @@ class VKDConfig(UnlearningConfig):
         metadata={"help": "where features of the forget set are moved", "choices": list(TARGETS)},
     )
     target_strength: float = field(
-        default=1.0, metadata={"help": "how far `anonymous` moves; 1 is the mean of the retained"}
+        default=1.3, metadata={"help": "how far `anonymous` moves; 1 is the mean of the retained"}
+    )
+    near_pictures: int = field(
+        default=100,
+        metadata={
+            "help": "retain pictures most like a person whose mean `anonymous` moves to; 0: of all"
+        },
+    )
+    identity_weight: float = field(
+        default=10.0,
+        metadata={"help": "weight of what `anonymous` leaves of a person in single pictures"},
     )
     neighbours: int = field(
         default=8, metadata={"help": "pictures that `k-same` and `strangers` average"}
@@ -151,6 +161,8 @@ class VKDConfig(UnlearningConfig):
         if not 0 <= self.hard_share < 1:
             raise UnseeError("hard_share must be at least 0 and below 1")
         check_counts(self, "neighbours", "hard_pictures", "statistics_pictures", "fisher_pictures")
+        if self.near_pictures < 0 or self.identity_weight < 0:
+            raise UnseeError("near_pictures and identity_weight must be at least 0")
         check_positive(self, "repel_margin", "npo_beta", "mask_threshold")
         if not 0 < self.prune_ratio < 1:
             raise UnseeError("prune_ratio must be between 0 and 1")

@@ -49,20 +49,43 @@ def nearest(features: torch.Tensor, pool: torch.Tensor, k: int) -> torch.Tensor:
     return (keys[0] @ keys[1].T).topk(min(k, len(pool)), dim=-1).indices
 
 
-def anonymous(forgotten: Features, everyone: Features, strength: float) -> Target:
+class Anonymous:
     """The picture as it was, with what sets its person apart taken off.
 
-    z_T(x) - s (mean_f - mean_r): pose, light and background stay where they were, the person's mean
-    moves to that of the retained. s = 1 lands on the mean; above 1 goes past it. `forgotten` holds
-    one mean a person, [people, T, D].
+    With m the person's mean and n that of retained pictures, a = m - n:
+
+        t(x) = z_T(x) - s a,    p(z) = <z - n, a> / <a, a>,    I(z) = max(0, p(z) - (1 - s))^2
+
+    Pose, light and background stay where they were, the person's mean moves to that of the
+    retained; s = 1 lands on it, above 1 goes past it. p is how much of the person is in a picture:
+    1 on average before, 1 - s on average at the target. Single pictures have more of it, and the
+    same move leaves those recognised: I, the excess, is what the target alone leaves of them.
+
+    Args:
+        forgotten: mean features of each person to forget, [people, T, D].
+        others: what they move to: one mean for everybody, [1, T, D], or each their own.
+        strength: s.
     """
 
-    apart = {name: strength * (forgotten[name] - everyone[name]) for name in everyone}
+    def __init__(self, forgotten: Features, others: Features, strength: float) -> None:
+        self.strength = strength
+        self.others = {n: others[n].expand_as(forgotten[n]) for n in others}
+        self.apart = {name: forgotten[name] - others[name] for name in others}
 
-    def target(seen: Features, beside: Features, who: torch.Tensor) -> Features:
-        return {name: seen[name] - far[who.to(far.device)] for name, far in apart.items()}
+    def __call__(self, seen: Features, beside: Features, who: torch.Tensor) -> Features:
+        far = {name: apart[who.to(apart.device)] for name, apart in self.apart.items()}
+        return {name: seen[name] - self.strength * far[name] for name in far}
 
-    return target
+    def excess(self, seen: Features, who: torch.Tensor) -> torch.Tensor:
+        """Mean of I over pictures and features, []; who: number of each picture's person, [B]."""
+        found = []
+        for name, tokens in seen.items():
+            person = who.to(tokens.device)
+            apart, others = self.apart[name][person], self.others[name][person]
+            length = apart.square().sum((1, 2)).clamp_min(1e-12)
+            share = ((tokens.float() - others) * apart).sum((1, 2)) / length
+            found.append((share - (1 - self.strength)).clamp_min(0).square().mean())
+        return torch.stack(found).mean()
 
 
 def k_same(teacher: Teacher, others: Iterable[Mapping[str, Any]], k: int) -> Target:
