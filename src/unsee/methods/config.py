@@ -24,6 +24,7 @@ TRAINABLE = {
 LORA_RANK = 8
 """Rank of the adapters of `trainable=lora` where none is given."""
 
+OF_ADAPTERS = {"lora_alpha", "lora_dropout", "use_dora", "save_adapter"}
 SAVED_ADAPTER = ("merged", "adapter")
 SCHEDULES = ("paired", "alternating", "successive")
 SIDES = ("forget", "retain")
@@ -152,12 +153,15 @@ class UnlearningConfig(TrainingArguments):
 
 
 def own_options(args: TrainingArguments) -> dict[str, Any]:
-    """The fields of a configuration that are a method's own or govern the optimisation."""
+    """The fields of a configuration that are a method's own or govern the optimisation; those of
+    adapters only where there are some."""
     wanted = {
         *("trainable forget_weight retain_weight learning_rate max_steps num_train_epochs").split(),
         *("per_device_train_batch_size gradient_accumulation_steps lr_scheduler_type").split(),
         *("warmup_steps weight_decay max_grad_norm seed bf16").split(),
     }
     own = {f.name for f in fields(args)} - {f.name for f in fields(TrainingArguments)}
+    if not getattr(args, "lora_rank", 0):
+        own -= OF_ADAPTERS
     found = {name: getattr(args, name) for name in sorted(own | wanted)}
     return {name: getattr(value, "value", value) for name, value in found.items()}
