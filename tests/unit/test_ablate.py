@@ -12,7 +12,7 @@ from unsee.cli.main import main
 from unsee.data.faces.splits import TEST_POOL, make_split
 from unsee.errors import UnseeError
 from unsee.methods.vkd_config import VKDConfig
-from unsee.report.docs import ablation_table
+from unsee.report.blocks import ablation_table
 from unsee.studies import ablate, parallel, trial
 from unsee.studies.ledger import Ledger
 

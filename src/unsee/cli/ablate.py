@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> None:
     """Runs what is missing and prints the table."""
     from unsee.cli.options import at_least, numbers
     from unsee.data.faces.benchmark import Faces
-    from unsee.report.docs import ablation_table
+    from unsee.report.blocks import ablation_table
     from unsee.studies.ablate import ablate
 
     seeds = numbers("--seeds", args.seeds)

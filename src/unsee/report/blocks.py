@@ -1,0 +1,180 @@
+"""The blocks of the docs that are made from result files: a function a kind, JSON to Markdown.
+
+Kinds of block: `demo` (the table of a demo), `shipped` (what the shipped models know), `recipes`
+(what recipes of the small LLaVA reached), `ablation` (which ingredients of VKD earn their place),
+`costs` (seconds, memory and trained parameters of methods, side by side), `relearning` (how fast
+forgotten people come back under attack), `retain` (how many pictures to retain are needed),
+`methods` (what `unsee methods --json` tells), `leaderboard` (test numbers of methods over seeds;
+`leaderboard15` with 15 % forgotten, `final` for VKD's own page), `metrics` (whether metrics tell
+models that know people from those that do not).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from unsee.evaluation.metrics import is_broken
+from unsee.report.leaderboard import leaderboard_table
+from unsee.report.relearning import relearning_table
+from unsee.report.runs import Run
+from unsee.report.table import markdown
+from unsee.report.words import MISSING, percent_cell
+from unsee.studies.compare import REFERENCES
+
+
+def demo_table(result: dict[str, Any]) -> str:
+    """Markdown table of a demo."""
+    runs = [Run(name, run["title"], run["metrics"]) for name, run in result["runs"].items()]
+    return markdown(runs, "gold" if "gold" in result["runs"] else None)
+
+
+SCORES = {
+    "known/vqa_accuracy": "known people, unseen pictures",
+    "lookalike/vqa_accuracy": "their look-alikes",
+    "text_accuracy": "facts in words",
+    "visible_accuracy": "what can be seen",
+    "stranger/abstain_rate": "strangers: “I don't know”",
+    "absent/vqa_accuracy": "never seen: recognised",
+    "absent/abstain_rate": "never seen: “I don't know”",
+}
+
+
+def _percent(share: float | None) -> str:
+    return MISSING if share is None else f"{percent_cell(share)} %"
+
+
+def shipped_table(manifest: dict[str, Any]) -> str:
+    """Markdown table of what the shipped models know."""
+    names = sorted(manifest, reverse=True)
+    lines = ["| | " + " | ".join(names) + " |", "| --- |" + " ---: |" * len(names)]
+    for key, title in SCORES.items():
+        values = [manifest[name]["scores"].get(key) for name in names]
+        cells = [_percent(value) for value in values]
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def recipes_table(rows: list[dict[str, Any]]) -> str:
+    """Markdown table of what recipes reached, a row each."""
+    known = [key for key in SCORES if any(key in row["scores"] for row in rows)]
+    titles = [SCORES[key] for key in known]
+    lines = [
+        "| drawing | steps | pictures a step, known + general | general people like each known "
+        "one, their share | rate of V and P: words, people | "
+    ]
+    lines[0] += " | ".join(titles) + " |"
+    lines.append("| --- |" + " --- |" * 4 + " ---: |" * len(known))
+    for row in rows:
+        recipe = row["recipe"]
+        steps = "tower_steps", "language_steps", "people_steps"
+        cells = [recipe["drawing"], " + ".join(str(recipe[name]) for name in steps)]
+        cells.append(" + ".join(map(str, recipe["pictures"])))
+        each, share = recipe["resembling"]
+        cells.append(f"{each}, {share:.0%}" if each else MISSING)
+        cells.append(", ".join(f"{rate:g}" for rate in recipe["rates_of_seeing"]))
+        values = [row["scores"].get(key) for key in known]
+        cells += [_percent(value) for value in values]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def ablation_table(result: dict[str, Any]) -> str:
+    """Markdown table of an ablation, the best variant first."""
+    from unsee.studies.ablate import verdicts
+
+    def interval(found: tuple[float, float, float], sign: str = "") -> str:
+        value, low, high = found
+        return f"{value:{sign}.1f} [{low:{sign}.1f}, {high:{sign}.1f}]"
+
+    lines = [
+        "| variant | judged on | gap to gold | difference to the start | verdict | forget | "
+        "retain | look-alikes | visible | seconds |",
+        "| --- | --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in verdicts(result["rows"]):
+        if "failed" in row:
+            dashes = f" {MISSING} |" * 5
+            lines.append(f"| {row['variant']} | | | | can't be run: {row['failed']} |{dashes}")
+            continue
+        verdict = "broken" if row["broken"] else row["verdict"]
+        many = "" if row["seeds"] == 1 else "s"
+        judged = f"{row['seeds']} seed{many}, {row['stage']}"
+        cells = [row["variant"], judged, interval(row["gap"])]
+        cells += [interval(row["difference"], "+"), verdict]
+        cells += [f"{row[g]:.1f}" for g in ("forget", "retain", "lookalike", "visible")]
+        lines.append("| " + " | ".join([*cells, f"{row['seconds']:.0f}"]) + " |")
+    return "\n".join(lines)
+
+
+def costs_table(result: dict[str, Any]) -> str:
+    """Markdown table of what methods cost, as ratios of medians to the first row."""
+    from unsee.studies.costs import medians
+
+    lines = ["| | seconds | peak memory | trained parameters | runs |"]
+    lines.append("| --- | ---: | ---: | ---: | ---: |")
+    for line in medians(result["rows"]):
+        cells = [f"{line[f'{key}/ratio']:.2f} ×" for key in ("seconds", "peak_memory_mb")]
+        cells += [f"{line['trained_parameters'] / 1e6:.2f} M", str(line["repeats"])]
+        lines.append(f"| {line['run']} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def final_table(result: dict[str, Any]) -> str:
+    """The leaderboard of VKD and what it is shown beside in its own page."""
+    shown = (*REFERENCES, "vkd", "two_sided", "graddiff")
+    return leaderboard_table({"rows": [r for r in result["rows"] if r["method"] in shown]})
+
+
+def methods_table(methods: list[dict[str, Any]]) -> str:
+    """Markdown table of what `unsee methods --json` tells."""
+    lines = ["| method | what it does | trains | W | fidelity | source |"]
+    lines.append("| --- | --- | --- | --- | --- | --- |")
+    for method in methods:
+        parts = [method["trains"], *(p for p in method["supports"] if p != method["trains"])]
+        verb = "edits " if method["edits"] else ""
+        language = "changed" if method["touches_language"] else "untouched"
+        cells = [f"`{method['name']}`", method["summary"], verb + ", ".join(parts), language]
+        lines.append("| " + " | ".join([*cells, method["fidelity"], method["source"]]) + " |")
+    return "\n".join(lines)
+
+
+def metrics_table(result: dict[str, Any]) -> str:
+    """Markdown table of how well each metric tells who knows from who does not."""
+    from unsee.studies.metrics import aucs
+
+    lines = ["| metric | ROC-AUC | models that know | that do not |"]
+    lines.append("| --- | ---: | ---: | ---: |")
+    for name, auc, known, unknown in aucs(result["rows"]):
+        lines.append(f"| {name} | {auc:.3f} | {known} | {unknown} |")
+    return "\n".join(lines)
+
+
+def retain_table(result: dict[str, Any]) -> str:
+    """Markdown table of how many pictures to retain are needed."""
+    groups = {"forget": "forget", "retain": "retain", "lookalike": "look-alikes"}
+    groups["visible"] = "visible"
+    head = ["pictures to retain for one to forget", *groups.values(), "gap to gold (points)"]
+    lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
+    for row in result["rows"]:
+        cells = [str(row["times"]) if row["times"] else "before"]
+        cells[0] += " (broken)" if is_broken(row, result["rows"][0]) else ""
+        cells += [percent_cell(row[f"{group}/vqa_accuracy"]) for group in groups]
+        lines.append("| " + " | ".join([*cells, f"{row['gold_gap']:.1f}"]) + " |")
+    return "\n".join(lines)
+
+
+KINDS: dict[str, Callable[[Any], str]] = {
+    "demo": demo_table,
+    "shipped": shipped_table,
+    "recipes": recipes_table,
+    "ablation": ablation_table,
+    "costs": costs_table,
+    "relearning": relearning_table,
+    "retain": retain_table,
+    "methods": methods_table,
+    "metrics": metrics_table,
+    "final": final_table,
+    "leaderboard": leaderboard_table,
+    "leaderboard15": lambda result: leaderboard_table(result, 15),
+}
