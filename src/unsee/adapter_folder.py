@@ -50,6 +50,13 @@ def base_of(source: str, allow_pickle: bool = False) -> str:
     return base
 
 
+def revision_of(source: str) -> str | None:
+    """The commit of the hub that the base of an adapter is at; None: its main branch, or a
+    folder."""
+    found = json.loads((Path(source) / CONFIG).read_text(encoding="utf-8")).get("revision")
+    return found if isinstance(found, str) and found else None
+
+
 def about_base(source: str, base: str, error: UnseeError) -> UnseeError:
     """What is wrong with the base of an adapter, told to who named the adapter."""
     return UnseeError(
@@ -88,7 +95,9 @@ def apply(model: Any, source: str) -> Any:
     return merged
 
 
-def save_adapter(adapter: Adapter, base: str, processor: Any, folder: Path) -> None:
+def save_adapter(
+    adapter: Adapter, base: str, processor: Any, folder: Path, revision: str | None = None
+) -> None:
     """Writes an adapter, and the processor beside it.
 
     Args:
@@ -96,6 +105,7 @@ def save_adapter(adapter: Adapter, base: str, processor: Any, folder: Path) -> N
         base: the checkpoint that it was trained from, named in its configuration.
         processor: the model's.
         folder: where to.
+        revision: commit of the base, where that is a name on the hub.
 
     Raises:
         UnseeError: it is not finite.
@@ -108,6 +118,7 @@ def save_adapter(adapter: Adapter, base: str, processor: Any, folder: Path) -> N
         raise UnseeError(f"{broken[0]} is not finite: nothing was saved; lower the learning rate")
     here = Path(base)
     adapter.config.base_model_name_or_path = str(here.resolve()) if here.is_dir() else base
+    adapter.config.revision = revision
     folder.mkdir(parents=True, exist_ok=True)
     save_file(adapter.weights, folder / WEIGHTS, metadata={"format": "pt"})
     processor.save_pretrained(folder)

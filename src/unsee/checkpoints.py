@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unsee import adapter_folder
+from unsee import adapter_folder, hub
 from unsee.errors import UnseeError
 
 if TYPE_CHECKING:
@@ -80,12 +80,19 @@ def last_checkpoint(work: Path) -> Path | None:
     return None
 
 
-def check_loadable(source: str, allow_pickle: bool = False) -> Any:
+def check_loadable(
+    source: str,
+    allow_pickle: bool = False,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+) -> Any:
     """Looks at a checkpoint before anything large is read.
 
     Args:
         source: local folder or name on the hub.
         allow_pickle: accept `pytorch_model.bin`, which can run code when it is loaded.
+        revision: branch, tag or commit on the hub; None: its main branch.
+        trust_remote_code: run code that comes with the checkpoint.
 
     Returns:
         Its configuration.
@@ -96,10 +103,13 @@ def check_loadable(source: str, allow_pickle: bool = False) -> Any:
     """
     from transformers import AutoConfig
 
+    if revision and Path(source).is_dir():
+        raise UnseeError(f"{source} is a folder: --revision is for names on the hub")
     if adapter_folder.is_adapter(source):
         base = adapter_folder.base_of(source, allow_pickle)
+        of_base = adapter_folder.revision_of(source)
         try:
-            return check_loadable(base, allow_pickle)
+            return check_loadable(base, allow_pickle, of_base, trust_remote_code)
         except UnseeError as error:
             raise adapter_folder.about_base(source, base, error) from error
 
@@ -119,10 +129,12 @@ def check_loadable(source: str, allow_pickle: bool = False) -> Any:
     elif source.startswith((".", "/", "~")) or source.count("/") > 1:
         raise UnseeError(f"there is no model folder {source}")
     try:
-        config = AutoConfig.from_pretrained(source)
+        config = AutoConfig.from_pretrained(
+            source, revision=revision or "main", trust_remote_code=trust_remote_code
+        )
     except (OSError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise UnseeError(f"no model could be found at {source}: {first}") from error
+        reason = hub.explain(source, error, revision)
+        raise UnseeError(f"no model could be found at {source}: {reason}") from error
     if not hasattr(config, "vision_config"):
         raise UnseeError(
             f"{source} ({config.model_type}) has no vision encoder: unsee needs a multimodal model"
@@ -131,7 +143,11 @@ def check_loadable(source: str, allow_pickle: bool = False) -> Any:
 
 
 def load(
-    source: str, dtype: str | None = None, allow_pickle: bool = False
+    source: str,
+    dtype: str | None = None,
+    allow_pickle: bool = False,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
 ) -> tuple[PreTrainedModel, Any]:
     """A multimodal model and its processor.
 
@@ -139,15 +155,20 @@ def load(
         source: local folder, of an adapter too, or name on the hub.
         dtype: `float32`, `bfloat16`, …, `auto` as stored; None: float32 on the CPU, else as stored.
         allow_pickle: see `check_loadable`.
+        revision: see there.
+        trust_remote_code: see there.
     """
     import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    check_loadable(source, allow_pickle)
+    check_loadable(source, allow_pickle, revision, trust_remote_code)
     if adapter_folder.is_adapter(source):
-        model, processor = load(adapter_folder.base_of(source, allow_pickle), dtype, allow_pickle)
+        base = adapter_folder.base_of(source, allow_pickle)
+        of_base = adapter_folder.revision_of(source)
+        model, processor = load(base, dtype, allow_pickle, of_base, trust_remote_code)
         return adapter_folder.apply(model, source), processor
+    where: dict[str, Any] = {"trust_remote_code": trust_remote_code, "revision": revision or "main"}
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = dtype or ("float32" if device == "cpu" else "auto")
     try:
@@ -156,11 +177,12 @@ def load(
             dtype=dtype,
             use_safetensors=None if allow_pickle else True,
             output_loading_info=True,
+            **where,
         )
-        processor = AutoProcessor.from_pretrained(source)
+        processor = AutoProcessor.from_pretrained(source, **where)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UnseeError(f"{source} can't be loaded: {first}") from error
+        reason = hub.explain(source, error, revision)
+        raise UnseeError(f"{source} can't be loaded: {reason}") from error
     if found["missing_keys"]:
         absent = sorted(found["missing_keys"])
         raise UnseeError(
@@ -170,11 +192,16 @@ def load(
     return model.to(device), processor
 
 
-def stored_dtypes(source: str, allow_pickle: bool = False) -> Any:
+def stored_dtypes(
+    source: str,
+    allow_pickle: bool = False,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+) -> Any:
     """The dtype that a checkpoint is stored in, as `torch.dtype`."""
     import torch
 
-    config = check_loadable(source, allow_pickle)
+    config = check_loadable(source, allow_pickle, revision, trust_remote_code)
     return getattr(config, "dtype", None) or torch.float32
 
 

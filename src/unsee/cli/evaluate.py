@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from unsee.cli import evaluate_benchmark
+from unsee.cli.options import add_loading, loading_of
 
 INTERRUPTED = "nothing was written; run the same command again"
 
@@ -57,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--output", help="run folder (default: runs/evaluate/<name of the model>)")
     evaluate_benchmark.add_arguments(parser)
-    parser.add_argument("--allow-pickle", action="store_true", help="load pytorch_model.bin")
+    add_loading(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -79,8 +80,10 @@ def run(args: argparse.Namespace) -> None:
     if args.per_person is not None and args.per_person < 1:
         raise UnseeError("--per-person must be at least 1")
     output = run_folder(args.output or Path("runs/evaluate") / Path(args.model.rstrip("/")).name)
-    for source in filter(None, [args.model, args.original]):
-        check_loadable(source, args.allow_pickle)
+    how = loading_of(args)
+    check_loadable(args.model, **how)
+    if args.original:
+        check_loadable(args.original, **_of_others(args))
     if args.further:
         for library in LIBRARIES:
             optional(library, "metrics")
@@ -88,7 +91,7 @@ def run(args: argparse.Namespace) -> None:
     if args.gold_again and not args.gold:
         raise UnseeError("--gold-again is compared with --gold: name both")
     gold = _gold(args, args.gold, split, pictures, faces) if args.gold else None
-    model, processor = load(args.model, allow_pickle=args.allow_pickle)
+    model, processor = load(args.model, **how)
     scores, rows = evaluate_faces(model, processor, faces, split, pictures, args.per_person)
     metrics: dict[str, Any] = {**scores, **_of_unlearning(args.model)}
     if gold is not None:
@@ -101,7 +104,7 @@ def run(args: argparse.Namespace) -> None:
         golds = gold[1] if gold is not None else None
         metrics |= further_metrics(model, processor, faces, split, pictures, scores, rows, golds)
     if args.original:
-        verdict = check(args.original, [args.model], args.allow_pickle)[0]
+        verdict = check(args.model, [args.original], **how)[0]  # either way the same verdict
         metrics["text_logits_identical"] = verdict.identical
         metrics["text_kl"] = (
             0.0 if verdict.identical else _text_kl(args, model, processor, faces, split)
@@ -114,13 +117,18 @@ def run(args: argparse.Namespace) -> None:
     print(f"written to {output}")
 
 
+def _of_others(args: argparse.Namespace) -> dict[str, Any]:
+    """How the original and gold are loaded: `--revision` is that of MODEL."""
+    return {**loading_of(args), "revision": None}
+
+
 def _text_kl(args: argparse.Namespace, model: Any, processor: Any, faces: Any, split: Any) -> float:
     """Drift of the words from those of the original, see `unsee.evaluation.text_drift`."""
     from unsee.checkpoints import load
     from unsee.data.faces.datasets import held_out_words
     from unsee.evaluation.text_drift import text_kl
 
-    before, _ = load(args.original, allow_pickle=args.allow_pickle)
+    before, _ = load(args.original, **_of_others(args))
     words = held_out_words(faces, [*split.forget, *split.retain])
     return round(text_kl(model, before, processor, words), 5)
 
@@ -154,5 +162,5 @@ def _gold(
                 "the same --forget, --seed, --pictures and --per-person, or name its checkpoint"
             )
         return read.metrics, read.rows
-    model, processor = load(source, allow_pickle=args.allow_pickle)
+    model, processor = load(source, **_of_others(args))
     return evaluate_faces(model, processor, faces, split, pictures, args.per_person)

@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
+from typing import Any
 
 from unsee.errors import UnseeError
+
+
+def add_loading(parser: Any) -> None:
+    """Declares how a model is loaded: from which revision, and what it may bring with it."""
+    parser.add_argument("--revision", help="branch, tag or commit, of a model on the hub")
+    parser.add_argument(
+        "--trust-remote-code", action="store_true", help="run code that comes with the model"
+    )
+    parser.add_argument(
+        "--allow-pickle", action="store_true", help="load pytorch_model.bin, which can run code"
+    )
+
+
+def loading_of(args: argparse.Namespace) -> dict[str, Any]:
+    """The values of `add_loading`, as `unsee.checkpoints.load` takes them."""
+    names = ("revision", "trust_remote_code", "allow_pickle")
+    return {name: getattr(args, name) for name in names}
 
 
 def at_least(least: int, **options: int) -> None:

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any, NoReturn
 
+from unsee.cli.options import add_loading, loading_of
 from unsee.errors import UnseeError
 
 INTERRUPTED = "run the same command again to go on from the last checkpoint"
@@ -22,10 +23,13 @@ EXAMPLES = """\
 examples:
   unsee unlearn --model M --forget ./him --retain ./others --output out
   unsee unlearn --config run.yaml --output out        (the same options as YAML; flags win)
+  unsee unlearn --model M --forget F --retain R --output out --push-to-hub me/model --private
   unsee unlearn --model M --forget F --retain R --output out --max_steps 500 --learning_rate 1e-4
 options of the optimisation are those of transformers.TrainingArguments (--help-all lists them)"""
 
-SWITCHES = ("overwrite", "allow_pickle")
+SWITCHES = ("overwrite", "allow_pickle", "trust_remote_code", "private", "name_forgotten")
+OURS = ("push_to_hub",)
+"""Options that transformers has too, with another meaning."""
 SHOWN = "learning_rate max_steps per_device_train_batch_size seed save_steps bf16".split()
 
 
@@ -40,8 +44,14 @@ def _own_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--output", metavar="OUT", help="folder of the new checkpoint")
     parser.add_argument("--overwrite", action="store_true", help="replace a run in OUT")
-    parser.add_argument(
-        "--allow-pickle", action="store_true", help="load pytorch_model.bin, which can run code"
+    add_loading(parser)
+    pushing = parser.add_argument
+    pushing("--push-to-hub", "--push_to_hub", metavar="REPO", help="push OUT there when it is done")
+    pushing("--private", action="store_true", help="make REPO a private repository")
+    pushing(
+        "--name-forgotten",
+        action="store_true",
+        help="name the forgotten (their folders) in the model card, and push config.yaml too",
     )
 
 
@@ -99,11 +109,12 @@ def parse(argv: list[str], prog: str) -> argparse.Namespace:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
+        conflict_handler="resolve",  # OURS replace those of transformers
     )
     parser.error = _refuse
     _own_arguments(parser.add_argument_group("the run"))
     parser.add_argument("--help-all", action="help", help="this help with every option")
-    of_transformers = TrainingArguments.__dataclass_fields__.keys() - set(SHOWN)
+    of_transformers = TrainingArguments.__dataclass_fields__.keys() - {*SHOWN, *OURS}
     for action in parser._actions:
         if action.dest in of_transformers and "--help-all" not in argv:
             action.help = argparse.SUPPRESS
@@ -121,12 +132,19 @@ def parse(argv: list[str], prog: str) -> argparse.Namespace:
     if missing:
         raise UnseeError(f"{', '.join(missing)} missing: see `unsee unlearn --help`")
     given = {name for name, value in vars(args).items() if value != defaults[name]}
-    options = {field.name for field in dataclasses.fields(config_class)} & (
-        given | from_file.keys()
-    )
+    of_config = {field.name for field in dataclasses.fields(config_class)} - set(OURS)
+    options = of_config & (given | from_file.keys())
+    if args.private and not args.push_to_hub:
+        raise UnseeError("--private says how to push: name a repository with --push-to-hub")
     args.options = {name: vars(args)[name] for name in sorted(options)}
     args.method = method
     return args
+
+
+def _people(forget: Any) -> list[str]:
+    """Names of the people to forget: those of their folders."""
+    folder = forget.folder.resolve().name
+    return list(dict.fromkeys(person or folder for person in forget.people))
 
 
 def _hash(*sides: Any) -> str:
@@ -141,6 +159,7 @@ def run(args: argparse.Namespace) -> None:
 
     from unsee.checkpoints import check_loadable
     from unsee.data.pictures import check_disjoint, read_pictures
+    from unsee.hub import check_push, push
     from unsee.methods.registry import get_method, list_methods
 
     if get_method(args.method).runs_language:
@@ -149,7 +168,10 @@ def run(args: argparse.Namespace) -> None:
             f"{args.method} needs a `question` and an `answer` with every picture, and folders of "
             f"pictures hold none: choose {silent}, or use its trainer in Python"
         )
-    check_loadable(args.model, args.allow_pickle)
+    how = loading_of(args)
+    check_loadable(args.model, **how)
+    if args.push_to_hub:
+        check_push(args.push_to_hub, args.private)
     forget, retain = read_pictures(args.forget), read_pictures(args.retain)
     for line in [*forget.warnings(), *retain.warnings()]:
         print(f"unsee: warning: {line}", file=sys.stderr)
@@ -170,8 +192,9 @@ def run(args: argparse.Namespace) -> None:
         options=args.options,
         describe=describe,
         overwrite=args.overwrite,
-        allow_pickle=args.allow_pickle,
         strangers=strangers,
+        forgotten=_people(forget) if args.name_forgotten else (),
+        **how,
     )
     if metrics.get("known_before") is False:
         print(
@@ -189,3 +212,6 @@ def run(args: argparse.Namespace) -> None:
         f"done in {metrics['seconds']:.0f} s, {metrics['peak_memory_mb']:.0f} MB: {args.output}\n"
         f"answers to text-only prompts: {same} (reloaded from disk in a fresh process)"
     )
+    if args.push_to_hub:
+        address = push(Path(args.output), args.push_to_hub, args.private, args.name_forgotten)
+        print(f"pushed to {address}")

@@ -2,11 +2,12 @@
 
 Every tensor of W is compared by hash and the logits of fixed text-only prompts bit by bit.
 
-    python -m unsee.evaluation.frozen ORIGINAL CHECKPOINT [CHECKPOINT ...]
+    python -m unsee.evaluation.frozen ORIGINAL CHECKPOINT [CHECKPOINT ...] [--revision R]
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import os
@@ -51,14 +52,17 @@ class Verdict:
         return self.logits_identical and not self.changed and self.tensors > 0
 
 
-def fingerprint(source: str, allow_pickle: bool = False) -> tuple[dict[str, str], Any]:
-    """Hash of every tensor of W as stored; text-only logits in fp32, [tokens, vocabulary]."""
+def fingerprint(source: str, **how: Any) -> tuple[dict[str, str], Any]:
+    """Hash of every tensor of W as stored; text-only logits in fp32, [tokens, vocabulary].
+
+    `how` goes to `unsee.checkpoints.load`.
+    """
     import torch
 
     from unsee.anatomy import anatomy_of
     from unsee.checkpoints import load
 
-    model, processor = load(source, dtype="auto", allow_pickle=allow_pickle)
+    model, processor = load(source, dtype="auto", **how)
     hashes = {}
     for name, tensor in anatomy_of(model).language_tensors().items():
         raw = tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
@@ -78,14 +82,21 @@ def fingerprint(source: str, allow_pickle: bool = False) -> tuple[dict[str, str]
     return hashes, torch.cat(logits)
 
 
-def compare(original: str, checkpoints: Sequence[str], allow_pickle: bool = False) -> list[Verdict]:
+def compare(
+    original: str,
+    checkpoints: Sequence[str],
+    allow_pickle: bool = False,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+) -> list[Verdict]:
     """Compares checkpoints with the original, in this process."""
     import torch
 
-    hashes, logits = fingerprint(original, allow_pickle)
+    how = {"allow_pickle": allow_pickle, "trust_remote_code": trust_remote_code}
+    hashes, logits = fingerprint(original, revision=revision, **how)
     verdicts = []
     for checkpoint in checkpoints:
-        ours, said = fingerprint(checkpoint, allow_pickle)
+        ours, said = fingerprint(checkpoint, **how)
         names = hashes.keys() | ours.keys()
         changed = sorted(name for name in names if hashes.get(name) != ours.get(name))
         same = said.shape == logits.shape and torch.equal(
@@ -95,13 +106,27 @@ def compare(original: str, checkpoints: Sequence[str], allow_pickle: bool = Fals
     return verdicts
 
 
-def check(original: str, checkpoints: Sequence[str], allow_pickle: bool = False) -> list[Verdict]:
+def check(
+    original: str,
+    checkpoints: Sequence[str],
+    allow_pickle: bool = False,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+) -> list[Verdict]:
     """Compares checkpoints with the original, in a fresh process.
+
+    Args:
+        original: folder, or name on the hub at `revision`.
+        checkpoints: folders.
+        allow_pickle: of all of them, see `unsee.checkpoints.check_loadable`.
+        revision: of the original.
+        trust_remote_code: of all of them.
 
     Raises:
         UnseeError: a checkpoint can't be loaded.
     """
-    flags = ["--allow-pickle"] if allow_pickle else []
+    flags = ["--allow-pickle"] * allow_pickle + ["--trust-remote-code"] * trust_remote_code
+    flags += [f"--revision={revision}"] if revision else []
     command = [sys.executable, "-m", "unsee.evaluation.frozen", *flags, original, *checkpoints]
     done = subprocess.run(
         command, capture_output=True, text=True, env=dict(os.environ), stdin=subprocess.DEVNULL
@@ -114,10 +139,14 @@ def check(original: str, checkpoints: Sequence[str], allow_pickle: bool = False)
 
 def main(words: Sequence[str]) -> int:
     """Prints the verdicts as one line of JSON."""
-    allow_pickle = "--allow-pickle" in words
-    original, *checkpoints = [word for word in words if word != "--allow-pickle"]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("original")
+    parser.add_argument("checkpoints", nargs="+")
+    parser.add_argument("--allow-pickle", action="store_true")
+    parser.add_argument("--trust-remote-code", action="store_true")
+    parser.add_argument("--revision")
     try:
-        verdicts = compare(original, checkpoints, allow_pickle)
+        verdicts = compare(**vars(parser.parse_args(words)))
     except UnseeError as error:
         print(error, file=sys.stderr)
         return 2

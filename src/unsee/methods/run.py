@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,13 @@ from transformers import TrainerCallback, TrainerState
 
 from unsee import __version__, checkpoints
 from unsee.adapter_folder import is_adapter, save_adapter
+from unsee.card import FILE, base_of, model_card
 from unsee.checkpoints import last_checkpoint
 from unsee.errors import UnseeError
 from unsee.evaluation import frozen
 from unsee.evaluation.runs import write_run, write_text
 from unsee.evaluation.strangers import StrangerCriterion
+from unsee.hub import commit_of
 from unsee.measure import Cost, resident
 from unsee.methods.config import own_options
 from unsee.methods.registry import get_method
@@ -127,6 +129,9 @@ def unlearn(
     allow_pickle: bool = False,
     strangers: Any = None,
     texts: Any = None,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    forgotten: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Runs a method and leaves a complete checkpoint in `output`, with its metrics; where
     `save_adapter=adapter`, an adapter in the format of `peft`.
@@ -144,6 +149,10 @@ def unlearn(
         strangers: dataset of people whom the model never learnt, where a method needs it.
         texts: dataset of questions in words that keep their answers, for methods that train W.
 
+        revision: branch, tag or commit of the original, where that is a name on the hub.
+        trust_remote_code: run code that comes with the original.
+        forgotten: who is forgotten, only where the model card (`README.md`) is to name them.
+
     Returns:
         What is in `metrics.json`: `seconds`, `peak_memory_mb`, `trained_parameters`,
         `text_logits_identical`; with strangers also `stranger_auc`, before and after. Where the
@@ -156,7 +165,8 @@ def unlearn(
     entry = get_method(method)
     trainer_class, config_class = entry.classes()
     settings = {"method": method, "model": model_source, **(describe or {}), **(options or {})}
-    dtype = checkpoints.stored_dtypes(model_source, allow_pickle)
+    settings |= {"revision": revision} if revision else {}
+    dtype = checkpoints.stored_dtypes(model_source, allow_pickle, revision, trust_remote_code)
     if output.is_symlink() or output.name in ("", ".."):
         output = output.resolve()
     args = _configure(config_class, work_of(output), options or {})
@@ -169,7 +179,13 @@ def unlearn(
     work = prepare_output(output, {**settings, "resolved": resolved}, overwrite)
     with _nothing_without_checkpoint(work):
         baseline = resident()
-        model, processor = checkpoints.load(model_source, allow_pickle=allow_pickle)
+        model, processor = checkpoints.load(
+            model_source,
+            allow_pickle=allow_pickle,
+            revision=revision,
+            trust_remote_code=trust_remote_code,
+        )
+        commit = commit_of(model_source, revision)
         callbacks: list[TrainerCallback] = []
         criterion = StrangerCriterion(model, processor, forget, strangers) if strangers else None
         if criterion is not None and not criterion.before.known:
@@ -206,16 +222,23 @@ def unlearn(
     partial = work / "finished"
     shutil.rmtree(partial, ignore_errors=True)
     if trainer.adapter is not None:
-        save_adapter(trainer.adapter, model_source, processor, partial)
+        save_adapter(trainer.adapter, model_source, processor, partial, commit)
     else:
         model = trainer.accelerator.unwrap_model(trainer.model)
         checkpoints.save(model, processor, partial, dtype)
-    verdict = frozen.check(model_source, [str(partial)], allow_pickle)[0]
+    verdict = frozen.check(
+        model_source, [str(partial)], allow_pickle, commit or revision, trust_remote_code
+    )[0]
     metrics["text_logits_identical"] = verdict.identical
     if not entry.touches_language and not verdict.identical:
         what = verdict.changed[0] if verdict.changed else "the logits of text-only prompts"
         raise UnseeError(f"{method} must leave the language model alone, but {what} changed: a bug")
     config = {**settings, "trained_with": own_options(args)}
+    config |= {"commit": commit} if commit else {}
+    base = base_of(model_source)
+    alone = trainer.adapter is not None
+    card = model_card(entry, metrics, own_options(args), base, commit, forgotten, alone)
+    write_text(partial / FILE, card)
     write_run(partial, metrics, config)
     if output.exists():
         shutil.rmtree(output)
