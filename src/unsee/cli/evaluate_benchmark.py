@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Scores the model and writes a run folder."""
     from unsee.checkpoints import check_loadable, load
+    from unsee.cli.options import loading_of
     from unsee.data.benchmarks.registry import get_benchmark
     from unsee.errors import UnseeError
     from unsee.evaluation.runs import run_folder, show, write_run
@@ -51,13 +52,13 @@ def run(args: argparse.Namespace) -> None:
             raise UnseeError(f"--{name.replace('_', '-')} must be at least 1")
     default = f"{Path(args.model.rstrip('/')).name}-{entry.name}"
     output = run_folder(args.output or Path("runs/evaluate") / default)
-    check_loadable(args.model, args.allow_pickle)
+    check_loadable(args.model, **loading_of(args))
     scorer = entry.scorer_class()()
     forget = args.forget_config or entry.forget
     tables = scorer.read(args.data, forget, args.limit)
     for name, reason in tables.left_out.items():
         print(f"left out {name}: {reason}")
-    model, processor = load(args.model, allow_pickle=args.allow_pickle)
+    model, processor = load(args.model, **loading_of(args))
     metrics, rows = scorer.score(
         model, processor, tables, args.protocol, args.seed, args.batch_size
     )
