@@ -41,7 +41,8 @@ class VKDConfig(UnlearningConfig):
         "learning_rate": (1e-4, 3e-3),
         "max_steps": [300, 600, 1200],
         "retain_weight": (0.5, 10.0),
-        "target_strength": [1.0, 1.2, 1.5],
+        "target_strength": [1.0, 1.3, 1.5],
+        "identity_weight": (1.0, 30.0),
     }
 
     forget_target: str = field(
