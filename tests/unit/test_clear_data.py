@@ -94,6 +94,19 @@ def test_training_items_are_captions_and_questions_in_words(folder: Path) -> Non
     assert len(plain) == 6 and {item.id for item in plain} == set(clear_files.NAMES[3:])
 
 
+def test_training_rows_are_examples_for_fine_tuning(folder: Path) -> None:
+    rows = clear.training_rows(str(folder), "forget05+tofu")
+    assert len(rows) == 6 and [row["image"] is None for row in rows] == [False, False, True] * 2
+    np.testing.assert_array_equal(np.asarray(rows[4]["image"]), tiny.picture(101))
+    assert rows[4]["answer"] == clear_files.caption(1, 1) and rows[4]["question"]
+    assert len(clear.training_rows(str(folder), "forget05+tofu", "image")) == 4
+    assert [r["id"] for r in clear.training_rows(str(folder), "forget01")] == ["Ada Belberg"] * 2
+    with pytest.raises(UnseeError, match="real_world of CLEAR is evaluation data, and training"):
+        clear.training_rows(str(folder), "real_world")
+    with pytest.raises(UnseeError, match="no row of direction 'text'"):
+        clear.training_rows(str(folder), "full", "text")
+
+
 @pytest.mark.parametrize(
     ("config", "purpose", "complaint"),
     [

@@ -11,7 +11,7 @@ import pytest
 
 import fiubench_files as files
 import tiny
-from unsee.data.benchmarks.fiubench import items, read_people
+from unsee.data.benchmarks.fiubench import items, read_people, training_rows
 from unsee.errors import UnseeError
 
 
@@ -37,6 +37,15 @@ def test_splits_and_questions(folder: Path) -> None:
     assert [i.id for i in items(people, "retain")] == [i.id for i in items(people, "retain15")]
     assert len(items(people, "full")) == 12 and len(items(people, "full", limit=2)) == 4
     assert items(read_people(str(folder / "full.json")), "full") != []
+
+
+def test_training_rows_are_examples_for_fine_tuning(folder: Path) -> None:
+    rows = training_rows(str(folder), "forget5")
+    assert len(rows) == 4 and rows[3]["answer"] == "This person works as a pilot."
+    assert rows[3]["id"] == files.identity(1)
+    np.testing.assert_array_equal(np.asarray(rows[3]["image"]), tiny.picture(501))
+    with pytest.raises(UnseeError, match="no split 'forget_5': it has forget1"):
+        training_rows(str(folder), "forget_5")
 
 
 def test_only_the_first_400_people(tmp_path: Path) -> None:

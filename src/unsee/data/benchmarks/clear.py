@@ -20,6 +20,7 @@ import numpy as np
 from unsee.data.benchmarks.records import CLASSIFICATION, GENERATION, Item, LazyPicture
 from unsee.data.benchmarks.registry import EVALUATION, TRAINING, Benchmark, Config, register
 from unsee.data.benchmarks.tables import Table, open_table
+from unsee.data.benchmarks.training import ItemRows
 from unsee.errors import UnseeError
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -204,3 +205,23 @@ def training_items(table: Table) -> Iterator[Item]:
         picture = _shown(table, number, row["image"])
         person = row.get("name") or key
         yield Item(person, picture, caption_question(key), caption, extras=extras)
+
+
+def training_rows(
+    source: str | None, config: str = "full+tofu", direction: str | None = None
+) -> ItemRows:
+    """What a model is taught, or is to forget or retain, by fine-tuning.
+
+    Args:
+        source: folder, parquet file or name on the hub; None: the authors'.
+        config: such as `forget05`, `retain95+tofu`.
+        direction: `image`: rows with a picture alone; `text`: questions in words alone.
+
+    Raises:
+        UnseeError: it is an evaluation config; a row is damaged; nothing is left.
+    """
+    table = open_config(source, config, TRAINING)
+    found = [item for item in training_items(table) if direction in (None, item.direction)]
+    if not found:
+        raise UnseeError(f"{config} of {table.source} has no row of direction {direction!r}")
+    return ItemRows(found)

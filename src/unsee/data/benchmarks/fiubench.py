@@ -19,6 +19,7 @@ from typing import Any
 
 from unsee.data.benchmarks.records import Item, LazyPicture
 from unsee.data.benchmarks.registry import EVALUATION, TRAINING, Benchmark, Config, register
+from unsee.data.benchmarks.training import ItemRows
 from unsee.errors import UnseeError
 
 PEOPLE = 400
@@ -226,3 +227,17 @@ def _list(asked: Any, key: str, where: str) -> tuple[str, ...]:
     value = _value(asked, key, where)
     many = [value] if isinstance(value, str) else list(value or ())
     return tuple(dict.fromkeys(str(one).strip() for one in many if str(one).strip()))
+
+
+def training_rows(source: str | None, config: str = "full") -> ItemRows:
+    """What a model is taught, or is to forget or retain, by fine-tuning: questions and answers as
+    they stand, a picture with each.
+
+    Args:
+        source: as in `read_people`.
+        config: a split, such as `forget5`, or `retain`, `full`.
+
+    Raises:
+        UnseeError: there is no such split; an entry is damaged.
+    """
+    return ItemRows(items(read_people(source), config))

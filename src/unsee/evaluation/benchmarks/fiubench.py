@@ -34,6 +34,9 @@ PARAPHRASE = "paraphrase"
 """Kind of the rows of questions in other words."""
 UTILITY = ("probability", "rougeL_recall", "truth_ratio_score")
 
+NEEDED = {"wrong": ("truth ratio", "wrong answers"), "keywords": ("exact match", "keywords")}
+"""What a question may lack -> (the metric that goes without it, what it is called)."""
+
 
 class FIUBenchScorer(Scorer):
     """Scores FIUBench; sets `forget` and `retain`.
@@ -73,12 +76,11 @@ class FIUBenchScorer(Scorer):
         check_pictures([item.picture for asked in sets.values() for item in asked])
         left_out = {}
         for name, asked in sets.items():
-            for key, metric in (("wrong", "truth ratio"), ("keywords", "exact match")):
+            for key, (metric, what) in NEEDED.items():
                 bare = sum(not item.extras[key] for item in asked)
                 if bare:
-                    left_out[f"{name}, {metric}"] = (
-                        f"{bare} of {len(asked)} questions have no {key}"
-                    )
+                    reason = f"{bare} of {len(asked)} questions have no {what}"
+                    left_out[f"{name}, {metric}"] = reason
         return Tables(sets, left_out, {"splits": splits})
 
     def score(
