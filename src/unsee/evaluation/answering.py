@@ -43,7 +43,10 @@ def _asked(processor: Any, question: Question, picture_of: PictureOf) -> Asked:
 
 def _encode(processor: Any, batch: Sequence[Asked], device: Any, ends: Sequence[str] = ()) -> Any:
     texts = [a.text + end for a, end in zip(batch, ends or [""] * len(batch), strict=True)]
-    pictures = [picture for a in batch for picture in a.load()]
+    shown = [a.load() for a in batch]
+    # Several pictures a prompt come in lists, for processors that count them prompt by prompt.
+    several = any(len(pictures) > 1 for pictures in shown)
+    pictures = shown if several else [picture for found in shown for picture in found]
     images = {"images": pictures} if pictures else {}
     found = processor(text=texts, padding=True, padding_side="left", return_tensors="pt", **images)
     return found.to(device)
@@ -159,3 +162,26 @@ def log_likelihoods(
                 found[pair] = float(score[-length:].sum())
             bar.update(len(chosen))
     return [[found[i, o] for o in offered] for i, offered in enumerate(options)]
+
+
+def next_token_logits(
+    model: Any,
+    processor: Any,
+    asked: Sequence[Asked],
+    tokens: Sequence[int],
+    batch_size: int = 128,
+    progress: bool = True,
+) -> list[list[float]]:
+    """Logits of some tokens as the first of the answer: one list a prompt, in the tokens' order."""
+    import torch
+
+    found: list[list[float]] = [[] for _ in asked]
+    model.eval()
+    with torch.inference_mode(), _bar(len(asked), "weighing letters", progress) as bar:
+        for chosen in _batches(asked, batch_size):
+            inputs = _encode(processor, [asked[i] for i in chosen], model.device)
+            logits = model(**inputs, logits_to_keep=1).logits[:, -1].float()
+            for index, row in zip(chosen, logits[:, list(tokens)].tolist(), strict=True):
+                found[index] = row
+            bar.update(len(chosen))
+    return found

@@ -6,13 +6,19 @@ and of like length together, padded on the left).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from unsee.data.benchmarks.records import LazyPicture
 from unsee.errors import UnseeError
-from unsee.evaluation.answering import Asked, complete, log_likelihoods
+from unsee.evaluation.answering import (
+    Asked,
+    complete,
+    log_likelihoods,
+    next_token_logits,
+    option_tokens,
+)
 
 
 @dataclass(frozen=True)
@@ -47,10 +53,11 @@ def rendered(processor: Any, prompt: Prompt) -> Asked:
             said = [{"type": "text", "text": turn.answer}]
             messages.append({"role": "assistant", "content": said})
     text = processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    return Asked(text, tuple(_loader(picture) for picture in pictures))
+    return Asked(text, tuple(loader(picture) for picture in pictures))
 
 
-def _loader(picture: Any) -> Any:
+def loader(picture: Any) -> Callable[[], Any]:
+    """What gives a picture when it is called."""
     return picture.load if isinstance(picture, LazyPicture) else lambda: picture
 
 
@@ -87,7 +94,8 @@ def check_lengths(
         if known is None or len(one.text) > len(known.text):
             longest[len(one.pictures)] = one
     for one in longest.values():
-        images = {"images": one.load()} if one.pictures else {}
+        shown = one.load()
+        images = {"images": [shown] if len(shown) > 1 else shown} if shown else {}
         length = processor(text=[one.text], return_tensors="pt", **images)["input_ids"].shape[1]
         if length + new_tokens > context:
             raise UnseeError(
@@ -99,7 +107,7 @@ def check_lengths(
 def ask(
     model: Any,
     processor: Any,
-    prompts: Sequence[Prompt],
+    prompts: Sequence[Prompt | Asked],
     max_new_tokens: int = 50,
     batch_size: int = 16,
     progress: bool = True,
@@ -110,15 +118,19 @@ def ask(
     Raises:
         UnseeError: a prompt is longer than the model's context.
     """
-    asked = [rendered(processor, prompt) for prompt in prompts]
+    asked = _all_rendered(processor, prompts)
     check_lengths(model, processor, asked, max_new_tokens, what)
     return complete(model, processor, asked, batch_size, max_new_tokens, progress)
+
+
+def _all_rendered(processor: Any, prompts: Sequence[Prompt | Asked]) -> list[Asked]:
+    return [p if isinstance(p, Asked) else rendered(processor, p) for p in prompts]
 
 
 def weigh(
     model: Any,
     processor: Any,
-    prompts: Sequence[Prompt],
+    prompts: Sequence[Prompt | Asked],
     options: Sequence[Sequence[str]],
     batch_size: int = 16,
     progress: bool = True,
@@ -136,21 +148,39 @@ def weigh(
     Returns:
         One list a prompt, in the order of its options.
     """
-    asked = [rendered(processor, prompt) for prompt in prompts]
+    asked = _all_rendered(processor, prompts)
     return log_likelihoods(model, processor, asked, options, batch_size, progress)
 
 
-def letter_choices(
+def likeliest_letters(
     model: Any,
     processor: Any,
-    prompts: Sequence[Prompt],
+    prompts: Sequence[Prompt | Asked],
     letters: Sequence[Sequence[str]],
     batch_size: int = 16,
     progress: bool = True,
 ) -> list[str]:
-    """The likeliest letter of each prompt: needs no parsing of what the model says."""
-    weights = weigh(model, processor, prompts, letters, batch_size, progress)
-    return [
-        offered[max(range(len(offered)), key=found.__getitem__)]
-        for offered, found in zip(letters, weights, strict=True)
-    ]
+    """The letter that each prompt is likeliest to be answered with: needs no parsing.
+
+    One pass a prompt, as the answer's first token decides; where two letters begin with the same
+    token, their whole likelihoods do (`weigh`).
+
+    Args:
+        model: multimodal model.
+        processor: its processor.
+        prompts: what is asked.
+        letters: of the options of each prompt.
+        batch_size: prompts at a time.
+        progress: show a progress bar.
+    """
+    asked = _all_rendered(processor, prompts)
+    known = sorted({letter for offered in letters for letter in offered})
+    first = {letter: option_tokens(processor, letter)[0] for letter in known}
+    if len(set(first.values())) < len(known):
+        weights = weigh(model, processor, asked, letters, batch_size, progress)
+        chances = [dict(zip(o, w, strict=True)) for o, w in zip(letters, weights, strict=True)]
+    else:
+        tokens = [first[letter] for letter in known]
+        found = next_token_logits(model, processor, asked, tokens, batch_size, progress)
+        chances = [dict(zip(known, row, strict=True)) for row in found]
+    return [max(o, key=row.__getitem__) for o, row in zip(letters, chances, strict=True)]

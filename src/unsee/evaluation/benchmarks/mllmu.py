@@ -1,0 +1,228 @@
+"""Scores MLLMU-Bench by its own protocol: four sets, three kinds of questions, two directions."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unsee.data.benchmarks.mllmu import (
+    CELEBRITIES,
+    MLLMU,
+    TEST,
+    Person,
+    read_people,
+    retain_of,
+)
+from unsee.data.benchmarks.records import CLASSIFICATION, CLOZE, GENERATION, IMAGE, TEXT, Item
+from unsee.data.benchmarks.registry import EVALUATION
+from unsee.data.benchmarks.tables import has_config, open_table
+from unsee.errors import UnseeError, optional
+from unsee.evaluation.answering import Asked, complete
+from unsee.evaluation.benchmarks import mllmu_prompts
+from unsee.evaluation.benchmarks.asking import check_lengths, likeliest_letters
+from unsee.evaluation.benchmarks.base import (
+    CORRECTED,
+    RELEASED,
+    Scorer,
+    Tables,
+    check_pictures,
+    check_protocol,
+)
+from unsee.evaluation.benchmarks.judging import LIBRARIES, TextScores, judge, means
+
+FORGET, TESTED, SHARED, FAMOUS = "forget", "test", "retain_shared", "retain_celebrity"
+NEW_TOKENS = 50
+SHOTS = {CLASSIFICATION: 1, CLOZE: 2, GENERATION: 0}
+"""People whose questions are given with their answers; they are not scored in that kind."""
+ORDER = {
+    FORGET: (CLOZE, CLASSIFICATION, GENERATION),
+    TESTED: (CLASSIFICATION, CLOZE, GENERATION),
+    SHARED: (CLOZE, CLASSIFICATION, GENERATION),
+    FAMOUS: (CLOZE, CLASSIFICATION, GENERATION),
+}
+"""The order of the released script, which decides what its random numbers are drawn for."""
+
+
+def shots_of(name: str, kind: str) -> int:
+    """How many people are examples: none for choices about celebrities."""
+    return 0 if (name, kind) == (FAMOUS, CLASSIFICATION) else SHOTS[kind]
+
+
+@dataclass(frozen=True)
+class Asking:
+    """One question as it is put to the model."""
+
+    set: str
+    item: Item
+    prompt: Asked
+    pose: int
+
+
+class MLLMUScorer(Scorer):
+    """MLLMU-Bench (arXiv 2410.22108).
+
+    Attributes:
+        few_shot: give examples, as the benchmark does; False where a model's context is too short.
+    """
+
+    benchmark = "mllmu"
+    few_shot = True
+
+    def read(
+        self, source: str | None, forget: str | None = None, limit: int | None = None
+    ) -> Tables:
+        """Reads the people of the four sets; see `Scorer.read`.
+
+        Of Test_Set those of the forget config are taken. Sets that a local folder lacks are left
+        out, but for the forget set. With `limit`, each set is its first people, two more than the
+        limit, for the examples.
+        """
+        for library in LIBRARIES:
+            optional(library, "metrics")
+        forget = forget or MLLMU.forget
+        if not forget.startswith("forget_"):
+            raise UnseeError(f"{forget} is no config of people to forget: take forget_5, 10 or 15")
+        MLLMU.config(forget)
+        if source is not None and Path(source).is_file():
+            raise UnseeError(
+                f"{source} is one table, and several are scored: give the folder of all configs"
+            )
+        configs = {FORGET: forget, TESTED: TEST, SHARED: retain_of(forget), FAMOUS: CELEBRITIES}
+        most = None if limit is None else limit + max(SHOTS.values())
+        sets: dict[str, list[Person]] = {}
+        left_out: dict[str, str] = {}
+        for name, config in configs.items():
+            if name != FORGET and not has_config(MLLMU, source, config, EVALUATION):
+                left_out[name] = f"there is no {config} in {source}"
+                continue
+            people = read_people(open_table(MLLMU, source, config))
+            if name == TESTED:
+                wanted = {person.id for person in sets[FORGET]}
+                people = [person for person in people if person.id in wanted]
+                if not people:
+                    left_out[name] = f"nobody of {forget} is in {TEST}"
+                    continue
+            sets[name] = people[:most]
+            bare = sum(not person.pictures for person in sets[name])
+            if bare:
+                left_out[f"{name}, questions about pictures"] = f"{bare} people have no picture"
+        check_pictures(p for people in sets.values() for person in people for p in person.pictures)
+        return Tables(sets, left_out, {"limit": limit})
+
+    def score(
+        self,
+        model: Any,
+        processor: Any,
+        tables: Tables,
+        protocol: str = CORRECTED,
+        seed: int = 0,
+        batch_size: int = 16,
+        progress: bool = True,
+    ) -> tuple[dict[str, float], list[dict[str, Any]]]:
+        """Asks all sets; see `Scorer.score`. The released protocol asks one prompt at a time.
+
+        Metrics: `forget/classification/image_accuracy`, `…/image_likelihood_accuracy` (of the
+        likeliest letter; corrected only), `forget/cloze/text_accuracy`,
+        `forget/generation/image_rouge1`, `…_rouge2`, `…_rougeL`, `…_bleu`, for the sets
+        `forget`, `test`, `retain_shared` and `retain_celebrity` and the directions `image` and
+        `text`; see `judging.means`.
+        """
+        check_protocol(protocol)
+        texts = TextScores()
+        plan = list(self.plan(processor, tables, protocol, seed))
+        if not plan:
+            raise UnseeError("no question is left to score: the examples took all people")
+        asked = [one.prompt for one in plan]
+        for kind in SHOTS:
+            chosen = [one.prompt for one in plan if one.item.kind == kind]
+            what = f"{kind} with examples" if self.few_shot and SHOTS[kind] else kind
+            check_lengths(model, processor, chosen, NEW_TOKENS, what)
+        size = 1 if protocol == RELEASED else batch_size
+        answers = complete(model, processor, asked, size, NEW_TOKENS, progress)
+        rows = [_row(one, text) for one, text in zip(plan, answers, strict=True)]
+        if protocol == RELEASED:
+            for row in rows:
+                row["prediction"] = mllmu_prompts.said(row["prediction"])
+        else:
+            _weigh(model, processor, plan, rows, batch_size, progress)
+        for row in rows:
+            judge(row, texts, protocol == RELEASED)
+        return means(rows), rows
+
+    def plan(
+        self, processor: Any, tables: Tables, protocol: str = CORRECTED, seed: int = 0
+    ) -> Iterator[Asking]:
+        """All questions in order, each with its prompt.
+
+        Args:
+            processor: of the model.
+            tables: what `read` gave.
+            protocol: `corrected` or `released`.
+            seed: of the people who are examples, and of the poses of Test_Set.
+        """
+        write = getattr(mllmu_prompts, protocol)
+        script = random.Random(seed)  # the script draws from one source, unseeded, as it goes
+        limit = tables.notes.get("limit")
+        for name, kinds in ORDER.items():
+            people: Sequence[Person] = tables.sets.get(name, ())
+            known: Mapping[str, Person] = {p.id: p for p in tables.sets.get(FORGET, ())}
+            if name != TESTED:
+                known = {p.id: p for p in people}
+            for kind in kinds if people else ():
+                draw = script if protocol == RELEASED else random.Random(f"{seed}/{kind}")
+                shots = self._shots(name, kind, people, draw)
+                scored = [p for p in people if p.id not in shots][:limit]
+                for person in scored:
+                    poses = max(len(person.pictures), 1)
+                    if protocol == RELEASED:
+                        pose = script.randrange(poses) if poses > 1 else 0
+                    else:
+                        pose = random.Random(f"{seed}/{person.id}").randrange(poses)
+                    for direction in (IMAGE, TEXT):
+                        given = [i for s in shots for i in known[s].items(kind, direction)]
+                        for item in person.items(kind, direction, pose):
+                            yield Asking(name, item, write(processor, item, given), pose)
+
+    def _shots(
+        self, name: str, kind: str, people: Sequence[Person], draw: random.Random
+    ) -> list[str]:
+        """IDs of those who are examples, in the order of the table; somebody is left to score."""
+        ids = list(dict.fromkeys(person.id for person in people))
+        count = min(shots_of(name, kind), len(ids) - 1) if self.few_shot else 0
+        drawn = draw.sample(sorted(ids), count)
+        return [i for i in ids if i in drawn]
+
+
+def _row(one: Asking, text: str) -> dict[str, Any]:
+    item = one.item
+    return {
+        "set": one.set,
+        "id": item.id,
+        "kind": item.kind,
+        "direction": item.direction,
+        "question": item.question,
+        "options": [list(option) for option in item.options],
+        "answer": item.answer,
+        "picture": item.picture.where if item.picture is not None else None,
+        "prediction": text,
+    }
+
+
+def _weigh(
+    model: Any,
+    processor: Any,
+    plan: Sequence[Asking],
+    rows: Sequence[dict[str, Any]],
+    batch_size: int,
+    progress: bool,
+) -> None:
+    """Adds `likeliest` to the rows of lettered questions: whether the right letter is."""
+    chosen = [n for n, one in enumerate(plan) if one.item.kind == CLASSIFICATION]
+    prompts = [plan[n].prompt for n in chosen]
+    letters = [[letter for letter, _ in plan[n].item.options] for n in chosen]
+    found = likeliest_letters(model, processor, prompts, letters, batch_size, progress)
+    for n, letter in zip(chosen, found, strict=True):
+        rows[n]["likeliest"] = letter == plan[n].item.answer
