@@ -152,7 +152,7 @@ def weigh(
     return log_likelihoods(model, processor, asked, options, batch_size, progress)
 
 
-def likeliest_letters(
+def letter_choices(
     model: Any,
     processor: Any,
     prompts: Sequence[Prompt | Asked],

@@ -23,7 +23,7 @@ def first_character(said: str, letters: Sequence[str]) -> str | None:
     """The letter that an answer begins with, in capitals; None if it is none of the options
     (MLLMU-Bench's released script). `Because …` counts as B, `Answer: B` as A."""
     first = said.strip()[:1].upper()
-    return first if first in letters else None
+    return first if first and first in letters else None
 
 
 def chosen_letter(said: str, letters: Sequence[str]) -> str | None:
@@ -34,7 +34,7 @@ def chosen_letter(said: str, letters: Sequence[str]) -> str | None:
     if alone and alone[1].upper() in letters:
         return alone[1].upper()
     found = parsed_letter(text, len(letters))
-    return found if found in letters else None
+    return found if found is not None and found in letters else None
 
 
 def filled(said: str, truth: str) -> bool:

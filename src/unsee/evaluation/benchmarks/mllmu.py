@@ -22,7 +22,7 @@ from unsee.data.benchmarks.tables import has_config, open_table
 from unsee.errors import UnseeError, optional
 from unsee.evaluation.answering import Asked, complete
 from unsee.evaluation.benchmarks import mllmu_prompts
-from unsee.evaluation.benchmarks.asking import check_lengths, likeliest_letters
+from unsee.evaluation.benchmarks.asking import check_lengths, letter_choices
 from unsee.evaluation.benchmarks.base import (
     CORRECTED,
     RELEASED,
@@ -223,6 +223,6 @@ def _weigh(
     chosen = [n for n, one in enumerate(plan) if one.item.kind == CLASSIFICATION]
     prompts = [plan[n].prompt for n in chosen]
     letters = [[letter for letter, _ in plan[n].item.options] for n in chosen]
-    found = likeliest_letters(model, processor, prompts, letters, batch_size, progress)
+    found = letter_choices(model, processor, prompts, letters, batch_size, progress)
     for n, letter in zip(chosen, found, strict=True):
         rows[n]["likeliest"] = letter == plan[n].item.answer
