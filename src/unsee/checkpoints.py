@@ -160,7 +160,9 @@ def load(
     """
     import torch
     from safetensors import SafetensorError
-    from transformers import AutoModelForImageTextToText, AutoProcessor
+    from transformers import AutoModelForImageTextToText
+
+    from unsee.processors import load_processor
 
     check_loadable(source, allow_pickle, revision, trust_remote_code)
     if adapter_folder.is_adapter(source):
@@ -179,7 +181,7 @@ def load(
             output_loading_info=True,
             **where,
         )
-        processor = AutoProcessor.from_pretrained(source, **where)
+        processor = load_processor(source, **where)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = hub.explain(source, error, revision)
         raise UnseeError(f"{source} can't be loaded: {reason}") from error

@@ -1,6 +1,11 @@
 """Which parameters of a multimodal LLM are vision encoder, projector and language model."""
 
+from importlib import import_module
+
 from unsee.anatomy.anatomy import Anatomy, VisualFeatures, anatomy_of
 from unsee.anatomy.families import Family, families, register
+
+for entries in ("llava", "gemma"):  # they register themselves, in this order
+    import_module(f"unsee.anatomy.{entries}")
 
 __all__ = ["Anatomy", "Family", "VisualFeatures", "anatomy_of", "families", "register"]

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+PICTURES = "pictures"
+"""Key of a batch that says how many pictures it holds, where tiles could be taken for them."""
+
+
 @dataclass
 class VisualFeatures:
     """What V and P make of a batch of pictures.
@@ -44,7 +48,7 @@ class Seeing:
 
     Args:
         family: where things are.
-        core: module with `get_image_features`; its language model is never called and may be gone.
+        core: module that holds V and P; its language model is never called and may be gone.
     """
 
     def __init__(self, family: Family, core: nn.Module) -> None:
@@ -52,17 +56,16 @@ class Seeing:
         self.core = core
 
     def __call__(self, batch: Mapping[str, Any]) -> VisualFeatures:
-        import torch
-
-        inputs = {key: batch[key] for key in self.family.inputs if key in batch}
-        output = self.core.get_image_features(  # type: ignore[operator]
-            **inputs, output_hidden_states=True, return_dict=True
+        family, core = self.family, self.core
+        inputs = {key: batch[key] for key in family.inputs if key in batch}
+        output = family.see(core, inputs)
+        projected = by_picture(family.project(core, output), batch.get(PICTURES))
+        pictures = len(projected)
+        return VisualFeatures(
+            by_picture(family.read(core, output), pictures),
+            projected,
+            tuple(by_picture(hidden, pictures) for hidden in family.blocks(core, output)),
         )
-        tokens = output.pooler_output
-        if not isinstance(tokens, torch.Tensor):
-            tokens = torch.stack(list(tokens))
-        blocks = tuple(output.hidden_states[1:])
-        return VisualFeatures(self.family.read(self.core, output), tokens, blocks)
 
     def frozen_copy(self) -> Seeing:
         """A copy of V and P alone, in eval mode, that no optimiser can reach."""
@@ -75,7 +78,40 @@ class Seeing:
         return Seeing(self.family, twin)
 
     def _is_language(self, child: str) -> bool:
-        return f"{self.family.core}.{child}" in self.family.language
+        return self.family.full(child) in self.family.language
+
+
+def by_picture(tokens: Any, pictures: Any = None) -> torch.Tensor:
+    """One row of tokens a picture.
+
+    Args:
+        tokens: [..., D], the pictures one after the other, each with all of its tiles; or a list of
+            [T, D], one a picture.
+        pictures: how many there are; None: as many as the first dimension, or the list, says.
+
+    Returns:
+        [pictures, T, D].
+
+    Raises:
+        UnseeError: the pictures have different numbers of tokens.
+    """
+    import torch
+
+    if not isinstance(tokens, torch.Tensor):
+        counts = sorted({len(of_picture) for of_picture in tokens})
+        if len(counts) > 1:
+            raise UnseeError(
+                f"pictures of one batch become {counts[0]} to {counts[-1]} visual tokens: bring "
+                "them to one size before"
+            )
+        tokens = torch.stack(list(tokens))
+    rows = len(tokens) if pictures is None else int(pictures)
+    if tokens.shape[:-1].numel() % rows:
+        raise UnseeError(
+            f"{tokens.shape[:-1].numel()} visual tokens can't be those of {rows} pictures of one "
+            "size: bring them to one size before"
+        )
+    return tokens.reshape(rows, -1, tokens.shape[-1])
 
 
 class Anatomy:
@@ -101,18 +137,13 @@ class Anatomy:
                 )
 
     def _part_of(self, name: str) -> str:
-        fits = [
-            (len(prefix), part)
-            for part in PARTS
-            for prefix in getattr(self.family, part)
-            if name == prefix or name.startswith(prefix + ".")
-        ]
-        if not fits:
+        part = self.family.part_of(name)
+        if part is None:
             raise UnseeError(
                 f"parameter {name} of a {self.family.model_type} model belongs to no part: "
                 "mend its entry in unsee.anatomy"
             )
-        return max(fits)[1]
+        return part
 
     def part_of(self, name: str) -> str:
         """`vision`, `projector` or `language`, for the full name of a parameter."""
@@ -172,7 +203,7 @@ def anatomy_of(model: Any) -> Anatomy:
     model_type = getattr(model.config, "model_type", None)
     if model_type in known:
         return Anatomy(model, known[model_type])
-    names = ", ".join(sorted(known))
+    names = ", ".join(known)
     if not hasattr(model.config, "vision_config"):
         raise UnseeError(
             f"this {model_type} model has no vision encoder: unsee needs a multimodal model "

@@ -1,17 +1,43 @@
-"""The families that are known: one table entry each, keyed by `config.model_type`.
+"""What a family's entry says, and the register of all families, keyed by `config.model_type`.
 
-To add one, call `register(Family(...))`; where its vision output is read in a way of its own, write
-a function like `read_selected_layers` and name it in the entry.
+The entries stand in files of their own (`llava.py`, `qwen.py`, …). To add one, call
+`register(Family(...))`; where a family sees in a way of its own, write a short function for `see`,
+`read`, `project` or `layers` and name it in the entry.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 VISION, PROJECTOR, LANGUAGE = "vision", "projector", "language"
 PARTS = (VISION, PROJECTOR, LANGUAGE)
+
+
+def image_features(core: Any, inputs: Mapping[str, Any]) -> Any:
+    """What most families offer: V and P in one call, hidden states included."""
+    return core.get_image_features(**inputs, output_hidden_states=True, return_dict=True)
+
+
+def last_hidden(core: Any, output: Any) -> Any:
+    """The vision encoder's own output is what the projector reads."""
+    return output.last_hidden_state
+
+
+def pooled(core: Any, output: Any) -> Any:
+    """The tokens that enter W, as `get_image_features` gives them."""
+    return output.pooler_output
+
+
+def block_outputs(core: Any, output: Any) -> tuple[Any, ...]:
+    """The output of every vision block; the first hidden state is that of the embeddings."""
+    return tuple(output.hidden_states[1:])
+
+
+def last_block(core: Any) -> tuple[int, ...]:
+    """The projector reads the last block alone."""
+    return (core.config.vision_config.num_hidden_layers - 1,)
 
 
 @dataclass(frozen=True)
@@ -20,16 +46,24 @@ class Family:
 
     Attributes:
         model_type: `config.model_type` of the whole model.
-        core: module that holds vision encoder and projector and has `get_image_features`.
+        core: module that holds vision encoder and projector; empty: the model itself.
         vision: prefixes of module names that make up the vision encoder.
         projector: prefixes of the projector; a prefix here wins over a shorter one elsewhere.
         language: prefixes of the language model and its head.
-        read: (core, output of `get_image_features`) -> features [B, T, D] of exactly the vision
-            layer that the projector reads, without the tokens that it drops.
+        read: (core, output of `see`) -> features of exactly the vision layer that the projector
+            reads, without the tokens that it drops; [..., D], the pictures one after the other.
         layers: (core) -> index of each vision block whose output is read, counted from 0.
         inputs: keys of a processor's batch that V and P take.
+        see: (core, those inputs) -> output; runs V and P and nothing else.
+        project: (core, output) -> the tokens that W reads: [pictures, T, D], or a list of [T, D].
+        blocks: (core, output) -> output of every vision block, [..., D] each.
         mlp_out: last names of the linear layers that read the hidden units of V's MLPs.
         text_mlp_out: the same in W.
+        by_size: whether the number of visual tokens depends on a picture's size; then pictures are
+            brought to one size for unlearning.
+        speaker: module that answers to words alone; empty: the model itself.
+        title: name for people.
+        note: what there is to know about it.
     """
 
     model_type: str
@@ -37,32 +71,32 @@ class Family:
     vision: tuple[str, ...]
     projector: tuple[str, ...]
     language: tuple[str, ...]
-    read: Callable[[Any, Any], Any]
-    layers: Callable[[Any], tuple[int, ...]]
+    read: Callable[[Any, Any], Any] = last_hidden
+    layers: Callable[[Any], tuple[int, ...]] = last_block
     inputs: tuple[str, ...] = ("pixel_values",)
     mlp_out: tuple[str, ...] = ("fc2",)
     text_mlp_out: tuple[str, ...] = ("down_proj",)
+    see: Callable[[Any, Mapping[str, Any]], Any] = image_features
+    project: Callable[[Any, Any], Any] = pooled
+    blocks: Callable[[Any, Any], tuple[Any, ...]] = block_outputs
+    by_size: bool = False
+    speaker: str = ""
+    title: str = ""
+    note: str = ""
 
+    def full(self, name: str) -> str:
+        """The full name of what is called `name` within the core."""
+        return f"{self.core}.{name}" if self.core else name
 
-def _selected(core: Any) -> list[int]:
-    layers = core.config.vision_feature_layer
-    return [layers] if isinstance(layers, int) else list(layers)
-
-
-def read_selected_layers(core: Any, output: Any) -> Any:
-    """LLaVA: the layers of `vision_feature_layer`, side by side, CLS dropped if `default`."""
-    import torch
-
-    read = [output.hidden_states[layer] for layer in _selected(core)]
-    if core.config.vision_feature_select_strategy == "default":
-        read = [hidden[:, 1:] for hidden in read]
-    return torch.cat(read, dim=-1)
-
-
-def selected_blocks(core: Any) -> tuple[int, ...]:
-    """LLaVA: `vision_feature_layer` counts the embeddings as 0 and may count from the end."""
-    blocks = core.config.vision_config.num_hidden_layers
-    return tuple(layer + blocks if layer < 0 else layer - 1 for layer in _selected(core))
+    def part_of(self, name: str) -> str | None:
+        """The part that a parameter or module belongs to, by the longest prefix; None: to none."""
+        fits = [
+            (len(prefix), part)
+            for part in PARTS
+            for prefix in getattr(self, part)
+            if name == prefix or name.startswith(prefix + ".")
+        ]
+        return max(fits)[1] if fits else None
 
 
 _FAMILIES: dict[str, Family] = {}
@@ -77,16 +111,3 @@ def register(family: Family) -> Family:
 def families() -> dict[str, Family]:
     """model_type -> family, in the order of registration."""
     return dict(_FAMILIES)
-
-
-register(
-    Family(
-        model_type="llava",
-        core="model",
-        vision=("model.vision_tower",),
-        projector=("model.multi_modal_projector",),
-        language=("model.language_model", "lm_head"),
-        read=read_selected_layers,
-        layers=selected_blocks,
-    )
-)

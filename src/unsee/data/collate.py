@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from unsee.anatomy.anatomy import PICTURES
 from unsee.data.augment import varied
+from unsee.data.prompts import encode, has_second_tokenizer, prompt_of
 from unsee.errors import UnseeError
+
+NEUTRAL = "Who is this?"
 
 
 def image_processor_of(processing_class: Any) -> Any:
@@ -39,15 +43,28 @@ class PictureCollator:
         processing_class: the model's processor.
 
     Called with examples that hold an `image`; returns the image processor's batch, for LLaVA
-    `pixel_values` [B, 3, H, W].
+    `pixel_values` [B, 3, H, W], and the number of `pictures`. What reads the picture with a
+    question in mind (InstructBLIP's Q-Former) gets `NEUTRAL` for one.
     """
 
     def __init__(self, processing_class: Any) -> None:
         self.images = image_processor_of(processing_class)
+        self.options = getattr(type(processing_class), "images_kwargs", {})
+        self.words = None
+        if has_second_tokenizer(processing_class):
+            self.words = processing_class.qformer_tokenizer
 
     def __call__(self, examples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        pictures = [example["image"] for example in examples]
-        return dict(self.images(images=pictures, return_tensors="pt"))
+        import torch
+
+        pictures = [[example["image"]] for example in examples]
+        batch = dict(self.images(images=pictures, return_tensors="pt", **self.options))
+        batch = {key: value for key, value in batch.items() if isinstance(value, torch.Tensor)}
+        if self.words is not None:
+            asked = self.words([NEUTRAL] * len(pictures), return_tensors="pt")
+            batch["qformer_input_ids"] = asked["input_ids"]
+            batch["qformer_attention_mask"] = asked["attention_mask"]
+        return {**batch, PICTURES: torch.tensor(len(pictures))}
 
 
 class QuestionCollator:
@@ -68,15 +85,11 @@ class QuestionCollator:
         self.processor = processing_class
 
     def _prompt(self, example: Mapping[str, Any]) -> str:
-        content: list[dict[str, str]] = [{"type": "text", "text": example["question"]}]
-        if example.get("image") is not None:
-            content.insert(0, {"type": "image"})
-        message = [{"role": "user", "content": content}]
-        return self.processor.apply_chat_template(
-            message, tokenize=False, add_generation_prompt=True
-        )
+        return prompt_of(self.processor, example["question"], example.get("image") is not None)
 
     def __call__(self, examples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        import torch
+
         for example in examples:
             if not example.get("question") or not example.get("answer"):
                 raise UnseeError(
@@ -86,19 +99,16 @@ class QuestionCollator:
                 )
         tokenizer = self.processor.tokenizer
         ends = [f" {example['answer']}{tokenizer.eos_token or ''}" for example in examples]
-        pictures = [e["image"] for e in examples if e.get("image") is not None]
-        batch = self.processor(
-            text=[self._prompt(e) + end for e, end in zip(examples, ends, strict=True)],
-            padding=True,
-            padding_side="right",
-            return_tensors="pt",
-            **({"images": pictures} if pictures else {}),
-        )
+        pictures = [[e["image"]] for e in examples if e.get("image") is not None]
+        prompts = [self._prompt(example) for example in examples]
+        batch = encode(self.processor, prompts, pictures, ends, side="right")
         labels = batch["input_ids"].new_full(batch["input_ids"].shape, -100)
         for row, end in enumerate(ends):
             length = len(tokenizer(end, add_special_tokens=False).input_ids)
             last = int(batch["attention_mask"][row].sum())
             labels[row, last - length : last] = batch["input_ids"][row, last - length : last]
+        if pictures:
+            batch[PICTURES] = torch.tensor(len(pictures))
         return {**batch, "labels": labels}
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from unsee.data.prompts import encode
+from unsee.data.prompts import prompt_of as template_prompt
 from unsee.data.records import PictureKey, Question
 
 PictureOf = Callable[[PictureKey], np.ndarray]
@@ -17,11 +19,7 @@ PictureOf = Callable[[PictureKey], np.ndarray]
 
 def prompt_of(processor: Any, question: Question) -> str:
     """The question in the model's chat template, ready for an answer."""
-    content: list[dict[str, str]] = [{"type": "text", "text": question.question}]
-    if question.picture is not None:
-        content.insert(0, {"type": "image"})
-    message = [{"role": "user", "content": content}]
-    return processor.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
+    return template_prompt(processor, question.question, question.picture is not None)
 
 
 @dataclass(frozen=True)
@@ -42,14 +40,8 @@ def _asked(processor: Any, question: Question, picture_of: PictureOf) -> Asked:
 
 
 def _encode(processor: Any, batch: Sequence[Asked], device: Any, ends: Sequence[str] = ()) -> Any:
-    texts = [a.text + end for a, end in zip(batch, ends or [""] * len(batch), strict=True)]
-    shown = [a.load() for a in batch]
-    # Several pictures a prompt come in lists, for processors that count them prompt by prompt.
-    several = any(len(pictures) > 1 for pictures in shown)
-    pictures = shown if several else [picture for found in shown for picture in found]
-    images = {"images": pictures} if pictures else {}
-    found = processor(text=texts, padding=True, padding_side="left", return_tensors="pt", **images)
-    return found.to(device)
+    texts, pictures = [a.text for a in batch], [a.load() for a in batch]
+    return encode(processor, texts, pictures, ends or None).to(device)
 
 
 def _batches(asked: Sequence[Asked], size: int) -> Iterator[list[int]]:

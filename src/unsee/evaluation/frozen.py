@@ -61,24 +61,24 @@ def fingerprint(source: str, **how: Any) -> tuple[dict[str, str], Any]:
 
     from unsee.anatomy import anatomy_of
     from unsee.checkpoints import load
+    from unsee.data.prompts import prompt_of
 
     model, processor = load(source, dtype="auto", **how)
     hashes = {}
-    for name, tensor in anatomy_of(model).language_tensors().items():
+    anatomy = anatomy_of(model)
+    for name, tensor in anatomy.language_tensors().items():
         raw = tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
         shape = f"{tensor.dtype} {tuple(tensor.shape)} "
         hashes[name] = hashlib.sha256(shape.encode() + raw).hexdigest()
-    model = model.float().eval()
+    speaker = model.float().eval().get_submodule(anatomy.family.speaker)
     logits = []
     with torch.inference_mode():
         for prompt in PROMPTS:
-            message = [{"role": "user", "content": [{"type": "text", "text": prompt}]}]
-            text = processor.apply_chat_template(
-                message, tokenize=False, add_generation_prompt=True
-            )
+            # without a template an empty prompt would be nothing at all
+            text = prompt_of(processor, prompt, picture=False) or processor.tokenizer.bos_token
             inputs = processor.tokenizer(text, return_tensors="pt").to(model.device)
             ids = {key: inputs[key] for key in ("input_ids", "attention_mask")}
-            logits.append(model(**ids).logits[0].cpu())
+            logits.append(speaker(**ids).logits[0].cpu())
     return hashes, torch.cat(logits)
 
 

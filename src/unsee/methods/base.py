@@ -17,6 +17,7 @@ from unsee.anatomy import anatomy_of
 from unsee.anatomy.families import LANGUAGE, PROJECTOR, VISION
 from unsee.checkpoints import ExactResume
 from unsee.data.collate import PairedCollator, PairedDataset, PictureCollator, evenly
+from unsee.data.squares import squares
 from unsee.errors import UnseeError
 from unsee.methods.config import SIDES, TRAINABLE, UnlearningConfig
 
@@ -116,9 +117,15 @@ class UnlearningTrainer(ExactResume, Trainer):
             )
         if args.lora_rank and not self.adapters:
             raise UnseeError(f"{type(self).__name__} has no adapters: leave lora_rank at 0")
+        self.anatomy = anatomy_of(model)
+        if self.anatomy.family.by_size:
+            forget_dataset, retain_dataset, stranger_dataset = squares(
+                [forget_dataset, retain_dataset, stranger_dataset],
+                processing_class,
+                args.picture_side,
+            )
         collate = data_collator or self.collator(args, processing_class)
         self.strangers, self.texts = stranger_dataset, text_dataset
-        self.anatomy = anatomy_of(model)
         self._select_trained(args, collate([forget_dataset[0]]))
         self.parts: dict[str, list[float]] = {"forget": [], "retain": []}
         self.forget_mask: dict[str, torch.Tensor] | None = None

@@ -54,6 +54,13 @@ class UnlearningConfig(TrainingArguments):
         default=True,
         metadata={"help": "mirror some of the varied; not with questions about left and right"},
     )
+    picture_side: int = field(
+        default=0,
+        metadata={
+            "help": "pixels of the square that pictures are brought to where the number of visual "
+            "tokens depends on their size; 0: the first one's longer side, at most 448"
+        },
+    )
     lora_rank: int = field(
         default=0,
         metadata={"help": "train adapters of this rank on linear layers, merged at the end; 0: no"},
@@ -113,8 +120,9 @@ class UnlearningConfig(TrainingArguments):
         check_positive(self, "learning_rate", "save_steps")
         check_counts(self, "per_device_train_batch_size", "gradient_accumulation_steps")
         check_counts(self, "forget_every", "stranger_steps")
-        if self.lora_rank < 0:
-            raise UnseeError("lora_rank must not be negative")
+        for name in ("lora_rank", "picture_side"):
+            if getattr(self, name) < 0:
+                raise UnseeError(f"{name} must not be negative")
         if self.trainable == "lora":
             self.lora_rank = self.lora_rank or LORA_RANK
         self._check_adapters()

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.functional import cross_entropy, kl_div, logsigmoid
 
+from unsee.anatomy.anatomy import PICTURES
+
 if TYPE_CHECKING:
     from unsee.anatomy.anatomy import Seeing
 
@@ -128,19 +130,22 @@ def answer_lengths(labels: torch.Tensor) -> torch.Tensor:
 def seen_by(model: Any, seeing: Seeing) -> Iterator[None]:
     """Within it the model sees with the V and P of `seeing`, and speaks with its own W."""
     core = model.get_submodule(seeing.family.core)
-    own = dict(core._modules)
+    own = dict(core._modules), dict(core._parameters)
     lent = {name: module for name, module in seeing.core._modules.items() if module is not None}
     core._modules.update(lent)
+    core._parameters.update(seeing.core._parameters)
     try:
         yield
     finally:
-        core._modules.update(own)
+        core._modules.update(own[0])
+        core._parameters.update(own[1])
 
 
 def model_inputs(batch: Mapping[str, Any]) -> dict[str, Any]:
-    """A batch without its labels and without a variant of it (`VariantCollator`): what the model
-    takes when only logits are wanted."""
-    return {key: value for key, value in batch.items() if key not in ("labels", "variant")}
+    """A batch without its labels, a variant of it (`VariantCollator`) and what is for us alone:
+    what the model takes when only logits are wanted."""
+    ours = ("labels", "variant", PICTURES)
+    return {key: value for key, value in batch.items() if key not in ours}
 
 
 def cross_entropy_of(model: Any, batch: Mapping[str, Any]) -> torch.Tensor:

@@ -37,8 +37,7 @@ def mlp_outputs(seeing: Seeing, blocks: Iterable[int]) -> dict[str, torch.nn.Lin
     family = seeing.family
     found = {}
     for name, module in seeing.core.named_modules():
-        full = f"{family.core}.{name}"
-        inside = any(full.startswith(prefix + ".") for prefix in family.vision)
+        inside = family.part_of(family.full(name)) == VISION
         reads = name.rpartition(".")[2] in family.mlp_out
         if inside and reads and (block_of(name) or 0) <= last:
             found[name] = module
