@@ -57,6 +57,13 @@ def by_hand(model: Any, processing: Any, question: str, picture: int, answer: st
         return -float(model(**whole, labels=labels).loss)
 
 
+@pytest.fixture
+def few_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A random model does not stop by itself."""
+    monkeypatch.setattr(scoring, "NEW_TOKENS", 8)
+
+
+@pytest.mark.usefixtures("few_tokens")
 def test_likelihoods_are_those_of_the_model(model: Any, processing: Any, folder: Path) -> None:
     found, rows = score(model, processing, folder)
     captions = [r for r in rows if r["set"] == "forget" and r["kind"] == "generation"]
@@ -251,6 +258,7 @@ def test_refusals(folder: Path, tmp_path: Path) -> None:
         score(None, None, folder, protocol="mine")
 
 
+@pytest.mark.usefixtures("few_tokens")
 def test_the_whole_of_it_on_a_model(model: Any, processing: Any, folder: Path) -> None:
     for protocol in ("corrected", "released"):
         found, rows = score(model, processing, folder, protocol=protocol)

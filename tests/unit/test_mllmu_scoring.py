@@ -283,7 +283,7 @@ def test_the_command(
         (["--data", "./nowhere"], "there is no folder or file ./nowhere"),
         (["--forget-config", "forget_7"], "has no config 'forget_7'"),
         (["--limit", "0"], "--limit must be at least 1"),
-        (["--gold", "x"], "--gold is for the embedded benchmark alone"),
+        (["--gold", "x"], "MLLMU-Bench has no measure against a gold model"),
     ],
 )
 def test_the_data_is_read_before_the_model(

@@ -19,6 +19,7 @@ examples:
   unsee evaluate out --further                  the field's other metrics too (unsee[metrics])
   unsee evaluate out --forget test --seed 0 --gold cache/seed0/gold-test
   unsee evaluate out --benchmark mllmu --data MLLMU-Bench --forget-config forget_5
+  unsee evaluate out --benchmark clear --data CLEAR --gold retrained
 
 `gold_gap` is written only where --gold names a model or a run of a gold for the same people."""
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
-NOT_HERE = ("gold", "gold_again", "original", "further", "per_person", "pictures")
+NOT_HERE = ("gold_again", "original", "further", "per_person", "pictures")
 """Options of the embedded benchmark, which mean nothing here."""
 
 
@@ -54,18 +55,52 @@ def run(args: argparse.Namespace) -> None:
     output = run_folder(args.output or Path("runs/evaluate") / default)
     check_loadable(args.model, **loading_of(args))
     scorer = entry.scorer_class()()
+    if args.gold and not scorer.compares_with_gold:
+        raise UnseeError(f"{entry.title} has no measure against a gold model: leave out --gold")
     forget = args.forget_config or entry.forget
     tables = scorer.read(args.data, forget, args.limit)
     for name, reason in tables.left_out.items():
         print(f"left out {name}: {reason}")
+    how = (args.protocol, args.seed, args.batch_size)
+    gold = _gold(args, forget, scorer, tables, how) if args.gold else None
     model, processor = load(args.model, **loading_of(args))
-    metrics, rows = scorer.score(
-        model, processor, tables, args.protocol, args.seed, args.batch_size
-    )
+    metrics, rows = scorer.score(model, processor, tables, *how)
+    if gold is not None:
+        metrics |= scorer.against_gold(rows, gold[1])
+        metrics |= {f"gold/{key}": value for key, value in gold[0].items()}
     config = {"model": args.model, "benchmark": entry.name, "data": args.data or entry.hub}
     config |= {"forget_config": forget, "protocol": args.protocol, "limit": args.limit}
+    config |= {"gold": args.gold} if args.gold else {}
     config |= {"seed": args.seed, "left_out": dict(tables.left_out), **tables.notes}
     config |= {"wants": {key: dict(value) for key, value in entry.wants.items()}}
     write_run(output, metrics, config, rows)
     show(metrics)
     print(f"written to {output}")
+
+
+def _gold(
+    args: argparse.Namespace, forget: str, scorer: Any, tables: Any, how: tuple[Any, ...]
+) -> tuple[dict[str, float], Any]:
+    """(metrics, rows) of gold: read from a run on the same questions, or asked now."""
+    from unsee.checkpoints import check_loadable, load
+    from unsee.cli.options import loading_of
+    from unsee.errors import UnseeError
+    from unsee.report.runs import read_run
+
+    folder = Path(args.gold)
+    if not (folder / "predictions.jsonl").exists():
+        how_loaded = {**loading_of(args), "revision": None}  # --revision is that of MODEL
+        check_loadable(args.gold, **how_loaded)
+        return scorer.score(*load(args.gold, **how_loaded), tables, *how)
+    read = read_run(folder, needed=("set", "kind", "id"))
+    asked = {"benchmark": scorer.benchmark, "forget_config": forget}
+    asked |= {"protocol": args.protocol, "limit": args.limit}
+    other = {key: read.config.get(key) for key in asked}
+    if other != asked:
+        [key, *_] = [key for key in asked if other[key] != asked[key]]
+        raise UnseeError(
+            f"the run {args.gold} is of {key} {other[key]}, and {asked[key]} is asked for: "
+            "evaluate gold with the same options, or name its checkpoint"
+        )
+    own = {k: v for k, v in read.metrics.items() if not k.startswith(("gold/", "forget_quality/"))}
+    return own, read.rows

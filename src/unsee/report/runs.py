@@ -97,12 +97,20 @@ def is_broken(run: Run, vanilla: Run | None) -> bool:
     return is_broken_beside(ours, theirs)
 
 
-def read_run(folder: Path, name: str | None = None) -> Run:
+_ROW = (
+    *("group", "person", "name", "picture", "kind", "attribute", "question", "answer"),
+    *("prediction", "correct", "abstained", "misattributed"),
+)
+"""What a row of the embedded benchmark has."""
+
+
+def read_run(folder: Path, name: str | None = None, needed: Sequence[str] = _ROW) -> Run:
     """Reads a run's folder; `predictions.jsonl` may be missing, the other files may not.
 
     Args:
         folder: holds `metrics.json`, `config.yaml`, `versions.json`.
         name: the run's name; default: the folder's.
+        needed: keys that each prediction has (default: those of the embedded benchmark).
 
     Raises:
         UnseeError: a file is missing or can't be read.
@@ -118,7 +126,7 @@ def read_run(folder: Path, name: str | None = None) -> Run:
     title = titles.get(name, f"after ({config.get('method', name)})")
     kept = folder / FEATURE_MAP
     points = _mapping(kept, json.loads).get("points", []) if kept.exists() else []
-    return Run(name, title, metrics, _predictions(folder), config, versions, points)
+    return Run(name, title, metrics, _predictions(folder, needed), config, versions, points)
 
 
 def _text(path: Path) -> str:
@@ -146,7 +154,7 @@ def _mapping(path: Path, parse: Callable[[str], Any], empty: Any = None) -> dict
     return found
 
 
-def _predictions(folder: Path) -> list[dict[str, Any]]:
+def _predictions(folder: Path, needed: Sequence[str]) -> list[dict[str, Any]]:
     path = folder / "predictions.jsonl"
     if not path.exists():
         return []
@@ -159,14 +167,8 @@ def _predictions(folder: Path) -> list[dict[str, Any]]:
         except ValueError as error:
             raise UnseeError(f"{path} is damaged in line {number}: {error}") from error
         missing = [] if isinstance(row, dict) else ["question"]
-        missing = missing or [key for key in _ROW if key not in row]
+        missing = missing or [key for key in needed if key not in row]
         if missing:
             raise UnseeError(f"{path} is damaged in line {number}: it has no {missing[0]!r}")
         rows.append(row)
     return rows
-
-
-_ROW = (
-    *("group", "person", "name", "picture", "kind", "attribute", "question", "answer"),
-    *("prediction", "correct", "abstained", "misattributed"),
-)

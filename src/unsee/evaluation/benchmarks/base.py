@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,8 @@ class Scorer(ABC):
     """
 
     benchmark: str
+    compares_with_gold: bool = False
+    """Whether `against_gold` says something."""
 
     @property
     def entry(self) -> Benchmark:
@@ -91,6 +93,20 @@ class Scorer(ABC):
         Raises:
             UnseeError: a prompt is longer than the model's context.
         """
+
+    def against_gold(
+        self, rows: Sequence[Mapping[str, Any]], golds: Sequence[Mapping[str, Any]]
+    ) -> dict[str, float]:
+        """Distances of a model to gold, a model that never saw the forgotten.
+
+        Args:
+            rows: the rows of `score`.
+            golds: gold's rows on the same questions, by the same protocol.
+
+        Raises:
+            UnseeError: the benchmark has no such measure.
+        """
+        raise UnseeError(f"{self.entry.title} has no measure against a gold model")
 
 
 def check_protocol(protocol: str) -> None:

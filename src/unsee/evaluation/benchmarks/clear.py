@@ -66,6 +66,7 @@ class ClearScorer(Scorer):
     """
 
     benchmark = "clear"
+    compares_with_gold = True
 
     def read(
         self, source: str | None, forget: str | None = None, limit: int | None = None

@@ -54,6 +54,7 @@ class FIUBenchScorer(Scorer):
     """
 
     benchmark = "fiubench"
+    compares_with_gold = True
 
     def __init__(self, retain: str | None = None) -> None:
         self.retain = retain
