@@ -35,7 +35,7 @@ def test_clear_and_gold(model: str, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert main([*words, "--output", "run"]) == 0
     metrics, config, rows = read(Path("run"))
     assert "utility" in metrics and not any("gold" in key for key in metrics)
-    assert config["configs"]["forget"] == "forget10_perturbed" and len(rows) == 8
+    assert config["configs"]["forget"] == "forget10_perturbed" and len(rows) == 9
     assert rows[0]["id"] == "Ada Belberg"
 
     assert main([*words, "--gold", "run", "--output", "again"]) == 0

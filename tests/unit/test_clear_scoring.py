@@ -66,7 +66,8 @@ def few_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("few_tokens")
 def test_likelihoods_are_those_of_the_model(model: Any, processing: Any, folder: Path) -> None:
     found, rows = score(model, processing, folder)
-    captions = [r for r in rows if r["set"] == "forget" and r["kind"] == "generation"]
+    kind = ("forget", "generation", "image")
+    captions = [row for row in rows if (row["set"], row["kind"], row["direction"]) == kind]
     assert [row["answer"] for row in captions] == [clear_files.caption(0, i) for i in (0, 1)]
     ratios, chances = [], []
     for index, row in enumerate(captions):
@@ -123,7 +124,7 @@ class Oracle:
 CHANCE = {"para one": 0.5, "wrong a": 0.2, "wrong b": 0.05, "caption one": 0.6}
 CHANCE |= {"para two": 0.1, "wrong c": 0.4, "wrong d": 0.1, "caption two": 0.2}
 CHANCE |= {"Ada": 0.9, "Bo": 0.1, "Cy": 0.2, "Star 1": 0.4, "Star 2": 0.3, "Star 3": 0.1}
-CHANCE |= {"a tower": 0.5, "a dog": 0.25}
+CHANCE |= {"a tower": 0.5, "a dog": 0.25, "In Oslo.": 0.7}
 
 
 def captioned(which: str, *wrong: str, picture: int = 0) -> dict[str, Any]:
@@ -150,13 +151,16 @@ def small(tmp_path: Path) -> Path:
 
 def said(turn: Any) -> str:
     """A caption of which half of the words are right; option B of letters."""
+    if turn.text.startswith("Where does"):
+        return "in Oslo"
     return "It is B." if "A. " in turn.text else "caption of nobody"
 
 
 def test_corrected_by_hand(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     oracle = Oracle(monkeypatch, said, lambda turn, text: CHANCE[text])
     found, rows = score(None, None, small)
-    assert all(prompt[0].picture is not None for prompt in oracle.prompts)
+    seen = [prompt[0].text for prompt in oracle.prompts if prompt[0].picture is None]
+    assert seen == ["Where does Ada Belberg live?"]
     get = {k.replace("/image", "").replace("generation", "g"): v for k, v in found.items()}
     assert get["forget/g_probability"] == pytest.approx((0.6 + 0.2) / 2)
     assert get["forget/g_truth_ratio"] == pytest.approx((0.125 / 0.5 + 0.25 / 0.1) / 2)
@@ -170,9 +174,12 @@ def test_corrected_by_hand(small: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert get["real_world/g_probability"] == pytest.approx(0.5 / 0.75)
     assert get["real_world/g_truth_ratio_score"] == pytest.approx(0.5)
     choices = [row for row in rows if row["kind"] == "classification"]
-    assert len(choices) == 5 and all(row["likeliest"] == "B" for row in choices)
+    assert len(choices) == 5 and len({row["answer"] for row in choices}) > 1
+    assert [row["likeliest"] for row in choices] == [row["answer"] == "B" for row in choices]
     assert [row["correct"] for row in choices] == [row["answer"] == "B" for row in choices]
-    assert get["forget/classification_accuracy"] == get["forget/classification_choice_accuracy"]
+    assert get["forget/classification_accuracy"] == get["forget/classification_likelihood_accuracy"]
+    assert found["forget/generation/text_probability"] == pytest.approx(0.7)
+    assert found["forget/generation/text_rougeL_recall"] == 1 and get["forget/g_questions"] == 2
     assert found["utility"] == 0  # nothing right was said of the real sets
 
 
@@ -227,17 +234,18 @@ def test_forget_quality_against_gold(small: Path, monkeypatch: pytest.MonkeyPatc
     _, rows = score(None, None, small)
     same = ClearScorer().against_gold(rows, rows)
     assert same["forget_quality/ks_p_value"] == 1 and same["forget_quality/js_distance"] == 0
-    golds = [{**row, "truth_ratio": 50.0} for row in rows]  # and those of retain are not compared
+    golds = [{**row, "truth_ratio": 50.0} for row in rows if "truth_ratio" in row]
     other = ClearScorer().against_gold(rows, golds)
     assert other["forget_quality/ks_distance"] == 1
     assert other["forget_quality/js_distance"] == pytest.approx(1)
 
 
 def test_what_is_absent_is_left_out_and_named(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for file in (small / "real_faces").iterdir():
+    for file in [*(small / "real_faces").iterdir(), *(small / "forget01+tofu").iterdir()]:
         file.unlink()
     tables = ClearScorer().read(str(small), "forget01_perturbed", limit=1)
     assert list(tables.sets) == ["forget", "retain", "real_world"]
+    assert "no config forget01+tofu" in tables.left_out["forget_text"]
     assert "no config real_faces; no utility" in tables.left_out["real_faces"]
     assert len(tables.sets["forget"]) == 1
     Oracle(monkeypatch, said, lambda turn, text: CHANCE[text])

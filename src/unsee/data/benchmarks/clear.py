@@ -60,6 +60,11 @@ CLEAR = register(
         forget="forget05_perturbed",
         scorer="unsee.evaluation.benchmarks.clear.ClearScorer",
         summary="invented authors with captioned pictures, and TOFU's questions about them",
+        wants={
+            "forget/generation/image": {"released": "low", "visual": "low"},
+            "forget/classification/image": {"released": "low", "visual": "low"},
+            "forget/generation/text": {"released": "low", "visual": "kept"},
+        },
     )
 )
 

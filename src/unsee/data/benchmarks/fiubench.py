@@ -48,6 +48,10 @@ FIUBENCH = register(
         forget="forget5",
         scorer="unsee.evaluation.benchmarks.fiubench.FIUBenchScorer",
         summary="400 invented people: a face, and questions about private facts",
+        wants={
+            f"forget/{kind}/image": {"released": "low", "visual": "low"}
+            for kind in ("generation", "paraphrase")
+        },
     )
 )
 

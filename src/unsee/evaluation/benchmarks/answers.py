@@ -11,6 +11,7 @@ from unsee.data.benchmarks.records import Item
 from unsee.evaluation.answering import option_tokens
 from unsee.evaluation.benchmarks import tofu
 from unsee.evaluation.benchmarks.asking import Prompt, Turn, ask, context_of, weigh
+from unsee.evaluation.benchmarks.judging import interval
 
 
 def prompt_of(item: Item, words: str | None = None, shown: bool = True) -> Prompt:
@@ -107,6 +108,25 @@ def _weighed(processor: Any, options: list[str], found: Mapping[str, float]) -> 
         "option_log_likelihoods": [float(found[option]) for option in options],
         "option_lengths": [len(option_tokens(processor, option)) for option in options],
     }
+
+
+def averaged(name: str, rows: Sequence[Mapping[str, Any]], key: str) -> dict[str, float]:
+    """Mean of a number that every row has, as `name`; of three people or more with `_low` and
+    `_high`, the 95 % interval of a bootstrap over people."""
+    values = [float(row[key]) for row in rows]
+    pairs = zip((str(row["id"]) for row in rows), values, strict=True)
+    return {name: float(np.mean(values)), **interval(name, pairs)}
+
+
+def ratios_of(name: str, rows: Sequence[Mapping[str, Any]], forgotten: bool) -> dict[str, float]:
+    """`name_truth_ratio`, the mean, and `name_truth_ratio_score`, TOFU's number between 0 and 1;
+    empty where no row has wrong answers."""
+    ratios = np.array([row["truth_ratio"] for row in rows if "truth_ratio" in row])
+    if not len(ratios):
+        return {}
+    score = tofu.forgotten if forgotten else tofu.told
+    mean = float(ratios.mean())
+    return {f"{name}_truth_ratio": mean, f"{name}_truth_ratio_score": score(ratios)}
 
 
 def forget_quality(

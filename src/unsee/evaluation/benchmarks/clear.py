@@ -13,8 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from unsee.data.benchmarks.clear import (
     CLEAR,
     FACES,
@@ -26,12 +24,20 @@ from unsee.data.benchmarks.clear import (
     lettered,
     open_config,
     real_items,
+    training_rows,
 )
-from unsee.data.benchmarks.records import CLASSIFICATION, GENERATION, Item
-from unsee.data.benchmarks.registry import EVALUATION
+from unsee.data.benchmarks.records import CLASSIFICATION, GENERATION, TEXT, Item
+from unsee.data.benchmarks.registry import EVALUATION, TRAINING
 from unsee.data.benchmarks.tables import has_config
+from unsee.errors import optional
 from unsee.evaluation.benchmarks import tofu
-from unsee.evaluation.benchmarks.answers import answered, forget_quality, prompt_of
+from unsee.evaluation.benchmarks.answers import (
+    answered,
+    averaged,
+    forget_quality,
+    prompt_of,
+    ratios_of,
+)
 from unsee.evaluation.benchmarks.asking import ask, letter_choices
 from unsee.evaluation.benchmarks.base import (
     CORRECTED,
@@ -41,7 +47,7 @@ from unsee.evaluation.benchmarks.base import (
     check_pictures,
     check_protocol,
 )
-from unsee.evaluation.further import parsed_letter
+from unsee.evaluation.benchmarks.judging import chosen_letter
 from unsee.evaluation.likelihoods import utility
 
 NEW_TOKENS = 300
@@ -50,6 +56,9 @@ RELEASED_ROWS = 300
 """Rows of a config that the published script scores."""
 NAME = "name"
 """Kind of the released protocol: the name as a free answer, among wrong names."""
+LIBRARIES = ("rouge_score", "sacrebleu", "scipy")
+"""What is needed of `unsee[metrics]`."""
+TEXT_SET = "forget_text"
 CAPTIONED, REAL = ("forget", "retain"), (FACES, WORLD)
 PARTS = ("probability", "rougeL_recall", "truth_ratio_score")
 """What utility is made of, of each kept set."""
@@ -61,8 +70,10 @@ class ClearScorer(Scorer):
     Metrics: `<set>/generation/image_…` with `probability` (captions: per token; real sets: its
     share among the options), `rougeL_recall`, `truth_ratio` (mean), `truth_ratio_score` (TOFU's:
     of `forget` min(R, 1/R), else max(0, 1 - R)); `<set>/classification/image_accuracy` (parsed)
-    and `image_choice_accuracy` (the likeliest letter); `utility`. With gold `forget_quality/…`.
-    Released: `<set>/name/image_…` and `image_chrf` instead of classification.
+    and `image_likelihood_accuracy` (the likeliest letter); `forget/generation/text_…`, TOFU's
+    questions about the forgotten in words, which visual unlearning keeps; `utility`. Means have
+    `_low` and `_high`, a bootstrap over people. With gold `forget_quality/…`.
+    Released: `<set>/name/image_…` and `image_chrf` instead of letters and of questions in words.
     """
 
     benchmark = "clear"
@@ -71,6 +82,8 @@ class ClearScorer(Scorer):
     def read(
         self, source: str | None, forget: str | None = None, limit: int | None = None
     ) -> Tables:
+        for library in LIBRARIES:
+            optional(library, "metrics")
         configs = {"forget": forget or CLEAR.forget, "retain": RETAIN}
         configs |= {config: config for config in REAL}
         sets: dict[str, list[Item]] = {}
@@ -87,6 +100,12 @@ class ClearScorer(Scorer):
                     break
                 items.append(item)
             sets[name] = items
+        words = configs["forget"].replace("_perturbed", "+tofu")
+        if words.endswith("+tofu") and has_config(CLEAR, source, words, TRAINING):
+            sets[TEXT_SET] = list(training_rows(source, words, TEXT).items)[:limit]
+            configs[TEXT_SET] = words
+        else:
+            left_out[TEXT_SET] = f"{source} has no config {words}; no question is asked in words"
         check_pictures([item.picture for items in sets.values() for item in items])
         return Tables(sets, left_out, {"configs": {name: configs[name] for name in sets}})
 
@@ -104,6 +123,10 @@ class ClearScorer(Scorer):
         how: dict[str, Any] = {"batch_size": batch_size, "progress": progress}
         rows: list[dict[str, Any]] = []
         for name, items in tables.sets.items():
+            if name == TEXT_SET:
+                if protocol == CORRECTED:
+                    rows += answered(model, processor, "forget", items, lambda item: (), **how)
+                continue
             if protocol == RELEASED:
                 rows += _released(model, processor, name, items[:RELEASED_ROWS], how)
                 continue
@@ -149,12 +172,12 @@ def _choices(
     return [
         {
             **{"set": name, "id": item.id, "kind": CLASSIFICATION, "direction": item.direction},
-            **{"question": item.question, "options": dict(item.options)},
-            **{"answer": item.answer, "prediction": text, "likeliest": best},
-            "correct": parsed_letter(text, len(item.options)) == item.answer,
-            "correct_choice": best == item.answer,
+            **{"question": item.question, "options": list(item.options)},
+            **{"answer": item.answer, "prediction": text},
+            "correct": chosen_letter(text, offered) == item.answer,
+            "likeliest": best == item.answer,
         }
-        for item, text, best in zip(asked, said, likeliest, strict=True)
+        for item, text, offered, best in zip(asked, said, letters, likeliest, strict=True)
     ]
 
 
@@ -184,22 +207,25 @@ def _released(
 def summarise(rows: Sequence[Mapping[str, Any]], protocol: str = CORRECTED) -> dict[str, float]:
     """Metrics from rows, see `ClearScorer`; `utility` where every kept set is there."""
     found: dict[str, float] = {}
-    for name, kind in dict.fromkeys((row["set"], row["kind"]) for row in rows):
-        of_kind = [row for row in rows if (row["set"], row["kind"]) == (name, kind)]
-        key = f"{name}/{kind}/image"
+    groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault((row["set"], row["kind"], row["direction"]), []).append(row)
+    for (name, kind, direction), chosen in groups.items():
+        key = f"{name}/{kind}/{direction}"
+        found[f"{key}_questions"] = len(chosen)
         if kind == CLASSIFICATION:
-            found[f"{key}_accuracy"] = tofu.mean_of(of_kind, "correct")
-            found[f"{key}_choice_accuracy"] = tofu.mean_of(of_kind, "correct_choice")
+            found |= averaged(f"{key}_accuracy", chosen, "correct")
+            found |= averaged(f"{key}_likelihood_accuracy", chosen, "likeliest")
             continue
+        # rows of questions in words do not say whom they are about: no bootstrap over people
+        if direction == TEXT:
+            chosen = [{**row, "id": ""} for row in chosen]
         own = "probability" if name in CAPTIONED and kind == GENERATION else "shared_probability"
-        ratios = np.array([row["truth_ratio"] for row in of_kind])
-        found[f"{key}_probability"] = tofu.mean_of(of_kind, own)
-        found[f"{key}_rougeL_recall"] = tofu.mean_of(of_kind, "rougeL_recall")
-        found[f"{key}_truth_ratio"] = float(ratios.mean())
-        score = tofu.forgotten if name == "forget" else tofu.told
-        found[f"{key}_truth_ratio_score"] = score(ratios)
+        found |= averaged(f"{key}_probability", chosen, own)
+        found |= averaged(f"{key}_rougeL_recall", chosen, "rougeL_recall")
+        found |= ratios_of(key, chosen, name == "forget")
         if protocol == RELEASED:
-            found[f"{key}_chrf"] = tofu.mean_of(of_kind, "chrf")
+            found |= averaged(f"{key}_chrf", chosen, "chrf")
     return {**found, **_utility(found, protocol)}
 
 

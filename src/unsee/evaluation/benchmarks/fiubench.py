@@ -15,9 +15,16 @@ import numpy as np
 
 from unsee.data.benchmarks.fiubench import FIUBENCH, REST, RETAIN, items, read_people
 from unsee.data.benchmarks.records import GENERATION, Item
-from unsee.errors import UnseeError
+from unsee.errors import UnseeError, optional
 from unsee.evaluation.benchmarks import tofu
-from unsee.evaluation.benchmarks.answers import answered, forget_quality, prompt_of, room
+from unsee.evaluation.benchmarks.answers import (
+    answered,
+    averaged,
+    forget_quality,
+    prompt_of,
+    ratios_of,
+    room,
+)
 from unsee.evaluation.benchmarks.asking import ask
 from unsee.evaluation.benchmarks.base import (
     CORRECTED,
@@ -30,6 +37,8 @@ from unsee.evaluation.benchmarks.base import (
 from unsee.evaluation.likelihoods import utility
 
 NEW_TOKENS = 50
+LIBRARIES = ("rouge_score", "scipy")
+"""What is needed of `unsee[metrics]`."""
 PARAPHRASE = "paraphrase"
 """Kind of the rows of questions in other words."""
 UTILITY = ("probability", "rougeL_recall", "truth_ratio_score")
@@ -49,8 +58,8 @@ class FIUBenchScorer(Scorer):
     `rougeL_recall`, `truth_ratio` (mean), `truth_ratio_score` (TOFU's: of `forget` min(R, 1/R),
     else max(0, 1 - R)), `exact_match` (share of keywords that are said);
     `forget/paraphrase/image_exact_match` (mean over the ways of asking) and
-    `image_exact_match_worst` (the way that brings out most); `utility` of the retained. With gold
-    `forget_quality/…`.
+    `image_exact_match_worst` (the way that brings out most); `utility` of the retained. Means have
+    `_low` and `_high`, a bootstrap over people. With gold `forget_quality/…`.
     """
 
     benchmark = "fiubench"
@@ -62,6 +71,8 @@ class FIUBenchScorer(Scorer):
     def read(
         self, source: str | None, forget: str | None = None, limit: int | None = None
     ) -> Tables:
+        for library in LIBRARIES:
+            optional(library, "metrics")
         people = read_people(source)
         there = [name for name in RETAIN if name in people.splits]
         splits = {"forget": forget or FIUBENCH.forget}
@@ -180,16 +191,13 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     for name in dict.fromkeys(row["set"] for row in rows):
         asked = [row for row in rows if (row["set"], row["kind"]) == (name, GENERATION)]
         key = f"{name}/{GENERATION}/image"
-        found[f"{key}_probability"] = tofu.mean_of(asked, "probability")
-        found[f"{key}_rougeL_recall"] = tofu.mean_of(asked, "rougeL_recall")
-        ratios = np.array([row["truth_ratio"] for row in asked if "truth_ratio" in row])
-        if len(ratios):
-            score = tofu.forgotten if name == "forget" else tofu.told
-            found[f"{key}_truth_ratio"] = float(ratios.mean())
-            found[f"{key}_truth_ratio_score"] = score(ratios)
+        found |= averaged(f"{key}_probability", asked, "probability")
+        found |= averaged(f"{key}_rougeL_recall", asked, "rougeL_recall")
+        found |= ratios_of(key, asked, name == "forget")
         matched = [row for row in asked if "exact_match" in row]
         if matched:
-            found[f"{key}_exact_match"] = tofu.mean_of(matched, "exact_match")
+            found |= averaged(f"{key}_exact_match", matched, "exact_match")
+        found[f"{key}_questions"] = len(asked)
         ways: dict[str, list[float]] = {}
         for row in rows:
             if (row["set"], row["kind"]) == (name, PARAPHRASE):

@@ -12,7 +12,7 @@ where they differ, docs/benchmarks.md says so.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -144,8 +144,3 @@ def chrf(prediction: str, reference: str) -> float:
     """chrF++ in lower case, in [0, 100]: the scale on which CLEAR's script averages it."""
     measure = optional("sacrebleu", "metrics").CHRF(word_order=2, lowercase=True)
     return float(measure.sentence_score(prediction, [reference]).score)
-
-
-def mean_of(rows: Sequence[Mapping[str, Any]], key: str) -> float:
-    """Mean of a number that every row has."""
-    return float(np.mean([row[key] for row in rows]))
