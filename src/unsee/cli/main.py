@@ -37,6 +37,7 @@ COMMANDS = {
     "ablate": "which ingredients of VKD earn their place, on validation people",
     "faces": "the embedded benchmark of drawn people: look at them, train the models",
     "data": "export benchmarks in other projects' formats",
+    "estimate": "memory that unlearning a model takes, from its configuration alone",
     "methods": "list the unlearning methods",
     "models": "list the model families and the shipped models; verify the latter",
 }

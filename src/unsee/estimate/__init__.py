@@ -1,0 +1,1 @@
+"""How much memory an unlearning run needs, from a model's configuration alone."""
