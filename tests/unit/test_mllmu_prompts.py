@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from unsee.data.benchmarks.records import CLASSIFICATION, CLOZE, GENERATION, IMAGE, TEXT, Item
-from unsee.evaluation.benchmarks.mllmu_prompts import corrected, released, said
+from unsee.evaluation.benchmarks.mllmu_prompts import corrected, released
 
 OPTIONS = (("A", "Oslo"), ("B", "Lima"), ("C", "Rome"), ("D", "Bonn"))
 LINES = "A: Oslo\nB: Lima\nC: Rome\nD: Bonn"
@@ -91,8 +91,3 @@ def test_generation_has_no_examples_and_text_has_no_picture(processing: Any) -> 
     asked = released(processing, named)
     assert asked.text == f"USER: Who is Bo?\n{SENTENCE} in ENGLISH.\nASSISTANT:"
     assert asked.pictures == ()
-
-
-def test_what_the_script_takes_for_the_answer() -> None:
-    assert said(" B\nUSER: Next? ASSISTANT: C") == "B\nUSER: Next?"
-    assert said("Oslo") == "Oslo"

@@ -16,6 +16,7 @@ import tiny
 from unsee.cli.main import main
 from unsee.errors import UnseeError
 from unsee.evaluation.benchmarks import mllmu as scoring
+from unsee.evaluation.benchmarks import people
 from unsee.evaluation.benchmarks.asking import Turn, ask, letter_choices, weigh
 from unsee.evaluation.benchmarks.base import Tables
 from unsee.evaluation.benchmarks.mllmu import MLLMUScorer
@@ -43,7 +44,7 @@ def wide(processing: Any) -> Any:
 
 
 def test_sets(data: Path, tables: Tables) -> None:
-    ids = {name: [p.id for p in people] for name, people in tables.sets.items()}
+    ids = {name: [p.id for p in found] for name, found in tables.sets.items()}
     assert ids["forget"] == ["001", "003"] and sorted(ids["test"]) == ["001", "003"]
     assert ids["retain_shared"] == ["000", "002", "004", "005"]
     assert ids["retain_celebrity"] == ["c0", "c1", "c2"]
@@ -117,8 +118,8 @@ def test_without_examples(tables: Tables, processing: Any) -> None:
 
 def knowing(monkeypatch: pytest.MonkeyPatch, answers: Any) -> None:
     """Replaces the model: `answers(asked)` is what it says to a prompt."""
-    monkeypatch.setattr(scoring, "complete", lambda m, p, asked, *rest: [answers(a) for a in asked])
-    monkeypatch.setattr(scoring, "letter_choices", lambda m, p, asked, *rest: ["B"] * len(asked))
+    monkeypatch.setattr(people, "complete", lambda m, p, asked, *rest: [answers(a) for a in asked])
+    monkeypatch.setattr(people, "letter_choices", lambda m, p, asked, *rest: ["B"] * len(asked))
 
 
 class Nothing:

@@ -30,6 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="corrected",
         help="released: as the published script does it (default: corrected)",
     )
+    group.add_argument(
+        "--zero-shot", action="store_true", help="no examples, for models of a short context"
+    )
     group.add_argument("--limit", type=int, metavar="N", help="at most N people of each set")
     group.add_argument(
         "--batch-size", type=int, default=16, metavar="N", help="prompts at a time (default: 16)"
@@ -57,6 +60,10 @@ def run(args: argparse.Namespace) -> None:
     scorer = entry.scorer_class()()
     if args.gold and not scorer.compares_with_gold:
         raise UnseeError(f"{entry.title} has no measure against a gold model: leave out --gold")
+    if args.zero_shot:
+        if scorer.few_shot is None:
+            raise UnseeError(f"--zero-shot: {entry.title} is asked without examples anyway")
+        scorer.few_shot = False
     forget = args.forget_config or entry.forget
     tables = scorer.read(args.data, forget, args.limit)
     for name, reason in tables.left_out.items():
@@ -69,6 +76,8 @@ def run(args: argparse.Namespace) -> None:
         metrics |= scorer.against_gold(rows, gold[1])
         metrics |= {f"gold/{key}": value for key, value in gold[0].items()}
     config = {"model": args.model, "benchmark": entry.name, "data": args.data or entry.hub}
+    if scorer.few_shot is not None:
+        config["few_shot"] = scorer.few_shot
     config |= {"forget_config": forget, "protocol": args.protocol, "limit": args.limit}
     config |= {"gold": args.gold} if args.gold else {}
     config |= {"seed": args.seed, "left_out": dict(tables.left_out), **tables.notes}

@@ -11,10 +11,10 @@ A folder that `unsee data export` wrote is read by the same code.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
+from unsee.data.benchmarks.people import Person, identity, picture_to_learn
 from unsee.data.benchmarks.records import (
     CLASSIFICATION,
     CLOZE,
@@ -22,10 +22,10 @@ from unsee.data.benchmarks.records import (
     IMAGE,
     TEXT,
     Item,
-    LazyPicture,
 )
 from unsee.data.benchmarks.registry import EVALUATION, TRAINING, Benchmark, Config, register
 from unsee.data.benchmarks.tables import Table, entries, open_table
+from unsee.data.benchmarks.training import ItemRows
 from unsee.errors import UnseeError
 
 KINDS = {"Image_Textual": IMAGE, "Pure_Text": TEXT}
@@ -77,57 +77,6 @@ MLLMU = register(
 )
 
 
-@dataclass(frozen=True)
-class Person:
-    """One row of an evaluation config.
-
-    Attributes:
-        id: the benchmark's ID, such as `093`.
-        pictures: one; in Test_Set all poses; empty where the row has none.
-        questions: all of the person's questions, without picture.
-        table: where the row is.
-        row: which row.
-    """
-
-    id: str
-    pictures: tuple[LazyPicture, ...]
-    questions: tuple[Item, ...] = field(repr=False)
-    table: Table = field(repr=False, compare=False)
-    row: int = field(compare=False)
-
-    def items(self, kind: str, direction: str, pose: int = 0) -> list[Item]:
-        """The person's questions of a kind, those about the picture with the picture.
-
-        Args:
-            kind: `classification`, `cloze` or `generation`.
-            direction: `image` or `text`.
-            pose: which of the pictures.
-
-        Returns:
-            The questions in their order; none about a picture that there is not.
-        """
-        chosen = [q for q in self.questions if q.kind == kind and q.direction == direction]
-        if direction == TEXT:
-            return chosen
-        if not self.pictures:
-            return []
-        return [
-            Item(q.id, self.pictures[pose], q.question, q.answer, q.options, kind, IMAGE, q.extras)
-            for q in chosen
-        ]
-
-    def biography(self) -> dict[str, str]:
-        """The biography by heading; the colons that its keys carry are taken off.
-
-        Raises:
-            UnseeError: it is no JSON text.
-        """
-        found = self.table.json(self.row, "biography")
-        if not isinstance(found, Mapping):
-            raise UnseeError(f"{self.table.where(self.row, 'biography')} holds no JSON object")
-        return {str(key).strip().rstrip(":").strip(): value for key, value in found.items()}
-
-
 def read_people(table: Table) -> list[Person]:
     """The people of an evaluation config, in its order.
 
@@ -140,15 +89,14 @@ def read_people(table: Table) -> list[Person]:
 
 def _person(table: Table, row: int) -> Person:
     read = table[row]
-    if not read["ID"]:
-        raise UnseeError(f"{table.where(row)} has no ID")
     shown = read["images"] if "images" in read else [read["image"]]
     pictures = tuple(picture for picture in shown or () if picture is not None)
-    return Person(str(read["ID"]), pictures, tuple(_questions(table, row, read)), table, row)
+    questions = tuple(_questions(table, row, read))
+    return Person(identity(table, row, read), pictures, questions, table, row)
 
 
 def _questions(table: Table, row: int, read: Mapping[str, Any]) -> Iterator[Item]:
-    identity = str(read["ID"])
+    who = str(read["ID"])
     for column, direction in CHOICES.items():
         for asked in entries((read["Classification_Task"] or {}).get(column)):
             options = {k: v for k, v in (asked["Options"] or {}).items() if v is not None}
@@ -158,7 +106,7 @@ def _questions(table: Table, row: int, read: Mapping[str, Any]) -> Iterator[Item
                     f"{asked['Correct_Answer']!r} of {asked['Question']!r} is none of its options"
                 )
             yield Item(
-                identity,
+                who,
                 None,
                 asked["Question"],
                 asked["Correct_Answer"],
@@ -177,65 +125,32 @@ def _questions(table: Table, row: int, read: Mapping[str, Any]) -> Iterator[Item
             question, truth = asked["Question"], asked["Ground_Truth"]
             if not question or not truth:
                 raise UnseeError(f"{table.where(row, column)}: a question without words or answer")
-            yield Item(identity, None, question, truth, (), kind, KINDS[asked["Type"]])
+            yield Item(who, None, question, truth, (), kind, KINDS[asked["Type"]])
 
 
-class TrainingRows:
-    """Questions and answers to learn, a picture with each: a map-style dataset.
+def training_items(table: Table) -> Iterator[Item]:
+    """The questions of a training config, each with its picture.
 
-    Items are `{"image": PIL.Image, "question", "answer", "id"}`; a picture is decoded when its item
-    is asked for. `id` is the name of the picture's file without suffix, or the number of the row:
+    The `id` of an item is the name of the picture's file without suffix, or the number of the row:
     training data names nobody.
-
-    Args:
-        table: a training config.
 
     Raises:
         UnseeError: a row holds no picture, or no list of questions with answers.
     """
-
-    def __init__(self, table: Table) -> None:
-        self.table = table
-        self.pairs: list[tuple[int, str, str]] = []
-        self.pictures: list[LazyPicture] = []
-        self.ids: list[str] = []
-        for row in range(len(table)):
-            pairs = table.json(row, "metadata")
-            picture = table[row]["image"]
-            if picture is None:
-                raise UnseeError(f"{table.where(row)} has no picture")
-            self.pictures.append(picture)
-            path = (table.cell(row, "image") or {}).get("path")
-            self.ids.append(PurePath(path).stem if path else str(row))
-            for pair in self._checked(pairs, row):
-                self.pairs.append((row, pair["Question"], pair["Answer"]))
-
-    def _checked(self, pairs: Any, row: int) -> list[dict[str, str]]:
-        where = self.table.where(row, "metadata")
+    for row in range(len(table)):
+        pairs, where = table.json(row, "metadata"), table.where(row, "metadata")
+        picture = picture_to_learn(table, row, table[row]["image"])
+        path = table.cell(row, "image").get("path")
+        name = PurePath(path).stem if path else str(row)
         if not isinstance(pairs, list) or not pairs:
             raise UnseeError(f"{where} holds no list of questions with answers")
         for pair in pairs:
             if not isinstance(pair, dict) or not pair.get("Question") or not pair.get("Answer"):
                 raise UnseeError(f"{where}: {pair!r} is no Question with an Answer")
-        return pairs
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        row, question, answer = self.pairs[index]
-        return {
-            "image": self.pictures[row].load(),
-            "question": question,
-            "answer": answer,
-            "id": self.ids[row],
-        }
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        return (self[index] for index in range(len(self)))
+            yield Item(name, picture, pair["Question"], pair["Answer"])
 
 
-def training_rows(source: str | None, config: str = "ft_Data") -> TrainingRows:
+def training_rows(source: str | None, config: str = "ft_Data") -> ItemRows:
     """What a model is taught, or is to forget or retain, by fine-tuning.
 
     Args:
@@ -244,6 +159,6 @@ def training_rows(source: str | None, config: str = "ft_Data") -> TrainingRows:
         config: `ft_Data`, `forget_X` or `retain_Y`.
 
     Raises:
-        UnseeError: it is an evaluation config; see also `TrainingRows`, `open_table`.
+        UnseeError: it is an evaluation config; see also `training_items`, `open_table`.
     """
-    return TrainingRows(open_table(MLLMU, source, config, TRAINING))
+    return ItemRows(list(training_items(open_table(MLLMU, source, config, TRAINING))))

@@ -9,7 +9,7 @@ from typing import Any
 
 from unsee.errors import UnseeError
 
-MODULES: tuple[str, ...] = ("clear", "fiubench", "mllmu")
+MODULES: tuple[str, ...] = ("clear", "fiubench", "mllmu", "umu")
 """The files of this folder that hold a benchmark."""
 
 EVALUATION, TRAINING = "evaluation", "training"

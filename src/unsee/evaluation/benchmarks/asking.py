@@ -100,7 +100,8 @@ def check_lengths(
         if length + new_tokens > context:
             raise UnseeError(
                 f"{what}: a prompt of {length} tokens and {new_tokens} to answer don't fit into "
-                f"the {context} tokens of the model's context: take a model with a longer one"
+                f"the {context} tokens of the model's context: take a model with a longer one, or "
+                "--zero-shot where there are examples"
             )
 
 

@@ -38,11 +38,17 @@ class Scorer(ABC):
     A scorer names its benchmark (`benchmark`), reads and checks the data (`read`), and scores
     (`score`). Metrics are flat: `<set>/<kind>/<direction>_<metric>`, such as
     `forget/classification/image_accuracy`; accuracies and ROUGE in [0, 1].
+
+    Attributes:
+        benchmark: its name in the registry.
+        few_shot: whether examples are given, as the benchmark has it. `--zero-shot` makes it False,
+            for models whose context they don't fit; None: the benchmark has none.
     """
 
     benchmark: str
     compares_with_gold: bool = False
     """Whether `against_gold` says something."""
+    few_shot: bool | None = None
 
     @property
     def entry(self) -> Benchmark:

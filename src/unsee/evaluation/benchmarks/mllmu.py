@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +11,24 @@ from unsee.data.benchmarks.mllmu import (
     CELEBRITIES,
     MLLMU,
     TEST,
-    Person,
     read_people,
     retain_of,
 )
-from unsee.data.benchmarks.records import CLASSIFICATION, CLOZE, GENERATION, IMAGE, TEXT, Item
+from unsee.data.benchmarks.people import Person
+from unsee.data.benchmarks.records import CLASSIFICATION, CLOZE, GENERATION, IMAGE, TEXT
 from unsee.data.benchmarks.registry import EVALUATION
 from unsee.data.benchmarks.tables import has_config, open_table
 from unsee.errors import UnseeError, optional
-from unsee.evaluation.answering import Asked, complete
 from unsee.evaluation.benchmarks import mllmu_prompts
-from unsee.evaluation.benchmarks.asking import check_lengths, letter_choices
 from unsee.evaluation.benchmarks.base import (
     CORRECTED,
     RELEASED,
     Scorer,
     Tables,
-    check_pictures,
     check_protocol,
 )
 from unsee.evaluation.benchmarks.judging import LIBRARIES, TextScores, judge, means
+from unsee.evaluation.benchmarks.people import Asking, pose_of, put, read_set
 
 FORGET, TESTED, SHARED, FAMOUS = "forget", "test", "retain_shared", "retain_celebrity"
 NEW_TOKENS = 50
@@ -51,22 +48,8 @@ def shots_of(name: str, kind: str) -> int:
     return 0 if (name, kind) == (FAMOUS, CLASSIFICATION) else SHOTS[kind]
 
 
-@dataclass(frozen=True)
-class Asking:
-    """One question as it is put to the model."""
-
-    set: str
-    item: Item
-    prompt: Asked
-    pose: int
-
-
 class MLLMUScorer(Scorer):
-    """MLLMU-Bench (arXiv 2410.22108).
-
-    Attributes:
-        few_shot: give examples, as the benchmark does; False where a model's context is too short.
-    """
+    """MLLMU-Bench (arXiv 2410.22108)."""
 
     benchmark = "mllmu"
     few_shot = True
@@ -105,11 +88,7 @@ class MLLMUScorer(Scorer):
                 if not people:
                     left_out[name] = f"nobody of {forget} is in {TEST}"
                     continue
-            sets[name] = people[:most]
-            bare = sum(not person.pictures for person in sets[name])
-            if bare:
-                left_out[f"{name}, questions about pictures"] = f"{bare} people have no picture"
-        check_pictures(p for people in sets.values() for person in people for p in person.pictures)
+            sets[name] = read_set(name, people[:most], left_out)
         return Tables(sets, left_out, {"limit": limit})
 
     def score(
@@ -135,19 +114,12 @@ class MLLMUScorer(Scorer):
         plan = list(self.plan(processor, tables, protocol, seed))
         if not plan:
             raise UnseeError("no question is left to score: the examples took all people")
-        asked = [one.prompt for one in plan]
-        for kind in SHOTS:
-            chosen = [one.prompt for one in plan if one.item.kind == kind]
-            what = f"{kind} with examples" if self.few_shot and SHOTS[kind] else kind
-            check_lengths(model, processor, chosen, NEW_TOKENS, what)
-        size = 1 if protocol == RELEASED else batch_size
-        answers = complete(model, processor, asked, size, NEW_TOKENS, progress)
-        rows = [_row(one, text) for one, text in zip(plan, answers, strict=True)]
-        if protocol == RELEASED:
-            for row in rows:
-                row["prediction"] = mllmu_prompts.said(row["prediction"])
-        else:
-            _weigh(model, processor, plan, rows, batch_size, progress)
+        with_shots = {kind for kind in SHOTS if self.few_shot and SHOTS[kind]}
+        rows = put(
+            *(model, processor, plan, dict.fromkeys(SHOTS, NEW_TOKENS), protocol, batch_size),
+            progress=progress,
+            names={kind: f"{kind} with examples" for kind in with_shots},
+        )
         for row in rows:
             judge(row, texts, protocol == RELEASED)
         return means(rows), rows
@@ -176,11 +148,7 @@ class MLLMUScorer(Scorer):
                 shots = self._shots(name, kind, people, draw)
                 scored = [p for p in people if p.id not in shots][:limit]
                 for person in scored:
-                    poses = max(len(person.pictures), 1)
-                    if protocol == RELEASED:
-                        pose = script.randrange(poses) if poses > 1 else 0
-                    else:
-                        pose = random.Random(f"{seed}/{person.id}").randrange(poses)
+                    pose = pose_of(person, script if protocol == RELEASED else seed)
                     for direction in (IMAGE, TEXT):
                         given = [i for s in shots for i in known[s].items(kind, direction)]
                         for item in person.items(kind, direction, pose):
@@ -194,35 +162,3 @@ class MLLMUScorer(Scorer):
         count = min(shots_of(name, kind), len(ids) - 1) if self.few_shot else 0
         drawn = draw.sample(sorted(ids), count)
         return [i for i in ids if i in drawn]
-
-
-def _row(one: Asking, text: str) -> dict[str, Any]:
-    item = one.item
-    return {
-        "set": one.set,
-        "id": item.id,
-        "kind": item.kind,
-        "direction": item.direction,
-        "question": item.question,
-        "options": [list(option) for option in item.options],
-        "answer": item.answer,
-        "picture": item.picture.where if item.picture is not None else None,
-        "prediction": text,
-    }
-
-
-def _weigh(
-    model: Any,
-    processor: Any,
-    plan: Sequence[Asking],
-    rows: Sequence[dict[str, Any]],
-    batch_size: int,
-    progress: bool,
-) -> None:
-    """Adds `likeliest` to the rows of lettered questions: whether the right letter is."""
-    chosen = [n for n, one in enumerate(plan) if one.item.kind == CLASSIFICATION]
-    prompts = [plan[n].prompt for n in chosen]
-    letters = [[letter for letter, _ in plan[n].item.options] for n in chosen]
-    found = letter_choices(model, processor, prompts, letters, batch_size, progress)
-    for n, letter in zip(chosen, found, strict=True):
-        rows[n]["likeliest"] = letter == plan[n].item.answer

@@ -78,8 +78,3 @@ def released(processor: Any, item: Item, shots: Sequence[Item] = ()) -> Asked:
 def _filling(item: Item) -> str:
     """The script replaces every `__`, so that a longer blank becomes several `[Blank]`."""
     return f"{item.question.replace('__', BLANK)}\n{FILLING}"
-
-
-def said(text: str) -> str:
-    """What the released script takes for the answer: up to where the model goes on as ASSISTANT."""
-    return text.split("ASSISTANT:")[0].strip()
