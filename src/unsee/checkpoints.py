@@ -13,52 +13,7 @@ from unsee import adapter_folder, hub
 from unsee.errors import UnseeError
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedModel
-
-
-TRAINED = "trained.safetensors"
-
-
-class ExactResume:
-    """For a `transformers.Trainer`: checkpoints within a run hold the trained weights as they are.
-
-    The Trainer's own resume matches names in the file with names in memory. For multimodal models
-    these differ (`save_pretrained` writes the hub's), so it goes on from the untrained weights with
-    no more than a warning. This is also smaller: what is frozen is not written again and again.
-
-    `save_model` by the user writes a complete checkpoint as ever.
-    """
-
-    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        trainer: Any = self
-        if not _internal_call or trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
-            super().save_model(output_dir, _internal_call)  # type: ignore[misc]
-        elif trainer.args.should_save:
-            from safetensors.torch import save_file
-
-            folder = Path(output_dir or trainer.args.output_dir)
-            folder.mkdir(parents=True, exist_ok=True)
-            save_file(_trained(trainer.model), folder / TRAINED)
-
-    def _load_from_checkpoint(self, folder: str, model: Any = None) -> None:
-        import torch
-        from safetensors.torch import load_file
-
-        if self.is_fsdp_enabled:  # type: ignore[attr-defined]
-            return super()._load_from_checkpoint(folder, model)  # type: ignore[misc]
-        saved = load_file(Path(folder) / TRAINED)
-        trained = _trained(model or self.model)  # type: ignore[attr-defined]
-        if saved.keys() != trained.keys():
-            name = min(saved.keys() ^ trained.keys())
-            raise UnseeError(f"{folder} was written with other parameters trained ({name})")
-        with torch.no_grad():
-            for name, parameter in trained.items():
-                parameter.copy_(saved[name])
-
-
-def _trained(model: Any) -> dict[str, torch.Tensor]:
-    return {name: p.data for name, p in model.named_parameters() if p.requires_grad}
 
 
 def last_checkpoint(work: Path) -> Path | None:

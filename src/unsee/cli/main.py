@@ -18,12 +18,14 @@ import os
 import re
 import select
 import sys
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 
 from unsee import __version__
+from unsee.distributed import is_first
 from unsee.errors import UnseeError
 
 COMMANDS = {
@@ -53,6 +55,9 @@ examples:
 
 OK, FAILED, WRONG, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
 """Exit statuses: success, a bug, something the user can mend, Ctrl-C, nobody reads the output."""
+
+OTHERS_WAIT = 10.0
+"""Seconds that the first of several processes has to fail in, before another one tells."""
 
 DISK_FULL = re.compile(
     "no space left|disk quota exceeded|os error 28"  # safetensors and other native code
@@ -85,7 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return OK if status is None else int(status)
     except KeyboardInterrupt:
         after_the_echo_of_ctrl_c = "\n" if sys.stderr.isatty() else ""
-        print(f"{after_the_echo_of_ctrl_c}unsee: interrupted; {hint}", file=sys.stderr)
+        if is_first():
+            print(f"{after_the_echo_of_ctrl_c}unsee: interrupted; {hint}", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
         return _explain(error, args)
@@ -141,8 +147,16 @@ def _explain(error: Exception, args: argparse.Namespace) -> int:
         return FAILED
     if os.environ.get("UNSEE_DEBUG", "0") not in ("", "0"):
         traceback.print_exception(error)
+    _let_the_first_speak()
     print("unsee: error: " + " ".join(line.split()), file=sys.stderr)
     return WRONG
+
+
+def _let_the_first_speak() -> None:
+    """Of several processes most often all fail in the same way. The launcher ends the others once
+    the first has failed; a process that is still there after a while has something to say."""
+    if not is_first():
+        time.sleep(OTHERS_WAIT)
 
 
 def _nobody_reads() -> bool:

@@ -25,6 +25,7 @@ examples:
   unsee unlearn --config run.yaml --output out        (the same options as YAML; flags win)
   unsee unlearn --model M --forget F --retain R --output out --push-to-hub me/model --private
   unsee unlearn --model M --forget F --retain R --output out --max_steps 500 --learning_rate 1e-4
+  accelerate launch --num_processes 8 -m unsee unlearn …                 (docs/distributed.md)
 options of the optimisation are those of transformers.TrainingArguments (--help-all lists them)"""
 
 SWITCHES = ("overwrite", "allow_pickle", "trust_remote_code", "private", "name_forgotten")
@@ -159,7 +160,8 @@ def run(args: argparse.Namespace) -> None:
 
     from unsee.checkpoints import check_loadable
     from unsee.data.pictures import check_disjoint, read_pictures
-    from unsee.hub import check_push, push
+    from unsee.distributed import is_first
+    from unsee.hub import check_push
     from unsee.methods.registry import get_method, list_methods
 
     if get_method(args.method).runs_language:
@@ -174,10 +176,12 @@ def run(args: argparse.Namespace) -> None:
         check_push(args.push_to_hub, args.private)
     forget, retain = read_pictures(args.forget), read_pictures(args.retain)
     for line in [*forget.warnings(), *retain.warnings()]:
-        print(f"unsee: warning: {line}", file=sys.stderr)
+        if is_first():
+            print(f"unsee: warning: {line}", file=sys.stderr)
     check_disjoint(forget, retain)
     strangers = read_pictures(args.strangers) if args.strangers else None
-    print(f"{len(forget)} pictures to forget, {len(retain)} to keep")
+    if is_first():
+        print(f"{len(forget)} pictures to forget, {len(retain)} to keep")
     from unsee.methods.run import unlearn
 
     describe = {"forget": args.forget, "retain": args.retain, "pictures": _hash(forget, retain)}
@@ -196,6 +200,14 @@ def run(args: argparse.Namespace) -> None:
         forgotten=_people(forget) if args.name_forgotten else (),
         **how,
     )
+    if is_first():
+        _tell(metrics, args)
+
+
+def _tell(metrics: dict[str, Any], args: argparse.Namespace) -> None:
+    """Says what came out, and pushes it to the hub if that is wished."""
+    from unsee.hub import push
+
     if metrics.get("known_before") is False:
         print(
             "the model does not know these people: it tells them from strangers with AUC "

@@ -129,8 +129,13 @@ class VariantCollator(QuestionCollator):
         return {**super().__call__(examples), "variant": varied}
 
 
+class Filler(int):
+    """Index of an example that stands where there is none, and does not count."""
+
+
 class PairedCollator:
-    """Pairs of `PairedDataset` -> `{"forget": batch, "retain": batch, "forget_index": [B]}`.
+    """Pairs of `PairedDataset` -> `{"forget": batch, "retain": batch, "forget_index": [B]}`; of a
+    filler, with `filler`.
 
     Args:
         collate: examples of one side -> batch.
@@ -147,7 +152,8 @@ class PairedCollator:
         batch: dict[str, Any] = {
             side: collate([pair[side] for pair in pairs]) for side, collate in self.sides.items()
         }
-        return {**batch, "forget_index": torch.tensor([pair["forget_index"] for pair in pairs])}
+        batch["forget_index"] = torch.tensor([pair["forget_index"] for pair in pairs])
+        return {**batch, "filler": True} if "filler" in pairs[0] else batch
 
 
 class PairedDataset:
@@ -187,8 +193,9 @@ class PairedDataset:
     def __getitem__(self, index: int) -> dict[str, Any]:
         forget = index % len(self.forget)
         retain = self.order[index % len(self.order)]
-        return {
+        pair = {
             "forget": self._varied(self.forget[forget], index, 0),
             "retain": self._varied(self.retain[retain], index, 1),
             "forget_index": forget,
         }
+        return {**pair, "filler": True} if isinstance(index, Filler) else pair

@@ -10,13 +10,13 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from unsee.distributed import alone
 from unsee.errors import UnseeError
 
 PROMPTS = (
@@ -129,7 +129,7 @@ def check(
     flags += [f"--revision={revision}"] if revision else []
     command = [sys.executable, "-m", "unsee.evaluation.frozen", *flags, original, *checkpoints]
     done = subprocess.run(
-        command, capture_output=True, text=True, env=dict(os.environ), stdin=subprocess.DEVNULL
+        command, capture_output=True, text=True, env=alone(), stdin=subprocess.DEVNULL
     )
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or ["no message"])[-1]

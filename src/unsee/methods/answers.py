@@ -52,11 +52,17 @@ class AnswersTrainer(UnlearningTrainer):
     cross-entropy of its answers, unless a method says otherwise."""
 
     supports: tuple[str, ...] = SEEN_AND_SAID
+    keeps_shards = True
+    """Whether the weights are shards while the original is asked, under FSDP."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         model = self.anatomy.model
         kept = self.trained if self.compares(self.args) else []
+        self.reference: Any = None
+        if kept and self.is_fsdp_enabled and self.keeps_shards:
+            self.reference = self.sharded_copy()
+            kept = []
         self.before = {n: model.get_parameter(n).detach().clone() for n in kept}
 
     def compares(self, args: Any) -> bool:
@@ -65,6 +71,10 @@ class AnswersTrainer(UnlearningTrainer):
 
     def collator(self, args: UnlearningConfig, processing_class: Any) -> Any:
         return QuestionCollator(processing_class)
+
+    def counted(self, side: str, batch: Mapping[str, Any]) -> float | None:
+        """Tokens of the answers."""
+        return float(outputs.answer_lengths(batch["labels"]).sum())
 
     def retain_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
         return outputs.cross_entropy_of(model, batch)
@@ -91,12 +101,15 @@ class AnswersTrainer(UnlearningTrainer):
 
     def originals(self, batch: Mapping[str, Any]) -> torch.Tensor:
         """[B, T, V] of the frozen original, in eval mode. Of the original no more is kept than the
-        weights that are trained; with adapters, than those."""
+        weights that are trained; with adapters, than those. Of a sharded one all is, in shards."""
         return self.original_output(batch).logits
 
     def original_output(self, batch: Mapping[str, Any], **wanted: Any) -> Any:
         """What the frozen original makes of a batch; `wanted` such as `output_hidden_states`."""
         model = self.anatomy.model
+        if self.reference is not None:
+            with torch.no_grad():
+                return self.reference(**outputs.model_inputs(batch), **wanted)
         with torch.no_grad(), _eval_mode(model):
             return functional_call(
                 model, self.before, (), {**outputs.model_inputs(batch), **wanted}

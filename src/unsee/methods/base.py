@@ -10,54 +10,25 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import Trainer, TrainerCallback
+from transformers import Trainer
 
+from unsee import distributed, sharding
 from unsee.adapters import Adapter, add_adapters, merge_adapters, taken_out
 from unsee.anatomy import anatomy_of
 from unsee.anatomy.families import LANGUAGE, PROJECTOR, VISION
-from unsee.checkpoints import ExactResume
 from unsee.data.collate import PairedCollator, PairedDataset, PictureCollator, evenly
 from unsee.data.squares import squares
 from unsee.errors import UnseeError
+from unsee.methods.callbacks import CountsEpochs, KeepsMasked
 from unsee.methods.config import SIDES, TRAINABLE, UnlearningConfig
+from unsee.methods.several import SeveralProcesses
+from unsee.resume import ExactResume
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-class _KeepsMasked(TrainerCallback):
-    """In an update of masked sides alone, weights outside the mask stay where they are: neither
-    momentum from other steps nor weight decay moves them."""
-
-    def __init__(self, trainer: UnlearningTrainer) -> None:
-        self.trainer = trainer
-        self.before: dict[str, torch.Tensor] = {}
-
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        mask, model = self.trainer.forget_mask, self.trainer.anatomy.model
-        sides = self.trainer.sides_of(state.global_step)
-        if mask is not None and set(sides) <= set(self.trainer.masked_sides):
-            self.before = {n: model.get_parameter(n).detach().clone() for n in mask}
-
-    def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        for name, before in self.before.items():
-            parameter = self.trainer.anatomy.model.get_parameter(name)
-            mask = (self.trainer.forget_mask or {})[name]
-            parameter.data = torch.where(mask, parameter.data, before)
-        self.before = {}
-
-
-class _CountsEpochs(TrainerCallback):
-    """Tells the pairs in which epoch they are, so that pictures vary from one to the next."""
-
-    def __init__(self, pairs: PairedDataset) -> None:
-        self.pairs = pairs
-
-    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.pairs.epoch = int(state.epoch or 0)
-
-
-class UnlearningTrainer(ExactResume, Trainer):
+class UnlearningTrainer(SeveralProcesses, ExactResume, Trainer):
     """Base of the unlearning trainers.
 
     Args:
@@ -143,8 +114,8 @@ class UnlearningTrainer(ExactResume, Trainer):
         )
         # Our losses are means over the batch: let the Trainer average accumulated steps.
         self.model_accepts_loss_kwargs = False
-        self.add_callback(_KeepsMasked(self))
-        self.add_callback(_CountsEpochs(self.train_dataset))
+        self.add_callback(KeepsMasked(self))
+        self.add_callback(CountsEpochs(self.train_dataset))
 
     def collator(self, args: UnlearningConfig, processing_class: Any) -> Any:
         """What makes a batch of one side's examples; pictures alone, unless a method wants more."""
@@ -193,7 +164,13 @@ class UnlearningTrainer(ExactResume, Trainer):
 
     def confine(self, mask: dict[str, torch.Tensor]) -> None:
         """Confines the masked sides to a mask; where these are all, no more is trained than it."""
-        self.forget_mask = mask
+        several = self.accelerator.num_processes > 1
+        if several and (self.is_deepspeed_enabled or self.args.gradient_accumulation_steps > 1):
+            raise UnseeError(
+                "a mask is on gradients: with several processes it needs "
+                "gradient_accumulation_steps=1, and DDP or FSDP rather than DeepSpeed"
+            )
+        self.forget_mask = mask = distributed.agreed_tensors(mask)
         if set(self.uses) <= set(self.masked_sides):
             self.trained_parameters = sum(int(chosen.sum()) for chosen in mask.values())
 
@@ -213,9 +190,16 @@ class UnlearningTrainer(ExactResume, Trainer):
             yield self._prepare_inputs(collate(examples))
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
-        """As `Trainer.train`; adapters are merged at the end."""
+        """As `Trainer.train`; adapters are merged at the end. Where weights were sharded, the first
+        process has the whole model then, on the CPU."""
+        bones = sharding.skeleton(self.anatomy.model) if self.is_fsdp_enabled else None
         output = super().train(*args, **kwargs)
-        self.finish()
+        if bones is not None:
+            sharding.fill(bones, self.anatomy.model, keep=distributed.is_first())
+            self.model = self.model_wrapped = bones
+            self.anatomy = anatomy_of(bones)
+        if bones is None or distributed.is_first():
+            self.finish()
         return output
 
     def finish(self) -> None:
@@ -247,13 +231,26 @@ class UnlearningTrainer(ExactResume, Trainer):
         num_items_in_batch: Any = None,
     ) -> Any:
         """Weighted sum of the sides that this step is for."""
+        self.counts, self.pictures = "filler" not in inputs, len(inputs["forget_index"])
+        loss = self.inside(model, lambda inner: self._loss(inner, inputs))
+        return (loss, {}) if return_outputs else loss
+
+    def counted(self, side: str, batch: Mapping[str, Any]) -> float | None:
+        """What the loss of a side is a mean over, of this batch: its pictures. None: the method
+        weighs the parts of its loss itself, with `share`."""
+        return self.pictures
+
+    def _loss(self, model: Any, inputs: Mapping[str, Any]) -> torch.Tensor:
         loss: torch.Tensor | float = 0.0
         for side in (side for side in self._sides if side in self.uses):
             of_side = getattr(self, f"{side}_loss")(model, inputs[side])
+            if distributed.processes() > 1:
+                count = self.counted(side, inputs[side])
+                of_side = of_side * (1.0 if count is None else self.share(count))
             loss = loss + getattr(self.args, f"{side}_weight") * of_side
             self.parts[side].append(float(of_side.detach()))
         assert isinstance(loss, torch.Tensor)
-        if not torch.isfinite(loss):
+        if distributed.largest(float(not torch.isfinite(loss)))[0]:
             raise UnseeError(
                 f"the loss is {loss.item()} at step {self.state.global_step}: lower the learning "
                 f"rate; the last good checkpoint, if any, is in {self.args.output_dir}"
@@ -263,7 +260,7 @@ class UnlearningTrainer(ExactResume, Trainer):
                 f"the loss does not depend on trainable={self.args.trainable!r}: nothing would be "
                 "learnt with these options"
             )
-        return (loss, {}) if return_outputs else loss
+        return loss
 
     def sides_of(self, step: int) -> tuple[str, ...]:
         """Which sides an update is for: `paired`, the retain side always and the forget side in
@@ -293,7 +290,7 @@ class UnlearningTrainer(ExactResume, Trainer):
             if parameter.grad is not None:
                 earlier = before[name]
                 new = parameter.grad if earlier is None else parameter.grad - earlier
-                new = new * self.forget_mask[name]
+                new = new * sharding.like(parameter, self.forget_mask[name])
                 parameter.grad = new if earlier is None else earlier + new
         if free := tuple(side for side in sides if side not in masked):
             loss = loss + self._step_for(free, model, inputs, *args, **kwargs)
@@ -310,6 +307,7 @@ class UnlearningTrainer(ExactResume, Trainer):
         """Adds the mean of each side's loss since the last line."""
         for side, values in self.parts.items():
             if values:
-                logs[f"{side}_loss"] = round(sum(values) / len(values), 5)
+                (summed,) = distributed.total(sum(values) / len(values))
+                logs[f"{side}_loss"] = round(summed / distributed.processes(), 5)
                 values.clear()
         super().log(logs, *args, **kwargs)

@@ -54,6 +54,9 @@ class DPOTrainer(AnswersTrainer):
         ours, originals = self.likelihoods(model, batch)
         return ours - originals
 
+    def counted(self, side: str, batch: Mapping[str, Any]) -> float | None:
+        return self.pictures if side == "forget" else super().counted(side, batch)
+
     def forget_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
         refusal, answer = self._gain(model, batch["variant"]), self._gain(model, batch)
         return outputs.dpo_loss(refusal, answer, self.args.beta)

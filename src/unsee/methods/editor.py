@@ -23,6 +23,7 @@ class EditorTrainer(AnswersTrainer):
 
     supports = ("all", "language", "vision")
     adapters = False
+    keeps_shards = False
 
     def edit(self) -> None:
         """Changes the model, in place."""

@@ -28,6 +28,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from unsee import distributed
 from unsee.anatomy.families import LANGUAGE, VISION
 from unsee.errors import check_counts
 from unsee.methods import outputs, pruning
@@ -123,7 +124,7 @@ class MIPEditorTrainer(RMUTrainer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.units = self._path()
+        self.units = distributed.agreed_tensors(self._path())
         self.confine(self._mask())
         model = self.anatomy.model
         pruning.prune({name: model.get_submodule(name) for name in self.units}, self.units)
@@ -182,7 +183,7 @@ class MIPEditorTrainer(RMUTrainer):
 
     def forget_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
         found, original = self.hidden(model, batch), self.original_hidden(batch)
-        length = self.args.steering * original.norm(dim=-1, keepdim=True).mean()
+        length = self.args.steering * self.overall(original.norm(dim=-1))
         return (found - length * self.direction.to(found.device)).square().mean()
 
 

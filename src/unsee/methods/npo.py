@@ -43,6 +43,9 @@ class NPOTrainer(AnswersTrainer):
     def compares(self, args: Any) -> bool:
         return True
 
+    def counted(self, side: str, batch: Mapping[str, Any]) -> float | None:
+        return self.pictures if side == "forget" else super().counted(side, batch)
+
     def forget_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
         ours, originals = self.likelihoods(model, batch)
         return outputs.npo_loss(ours, originals, self.args.beta)

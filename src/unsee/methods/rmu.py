@@ -90,6 +90,10 @@ class RMUTrainer(AnswersTrainer):
 
         return [name for name in trained if edited(name)]
 
+    def counted(self, side: str, batch: Mapping[str, Any]) -> float | None:
+        """Tokens that are no padding."""
+        return float(batch["attention_mask"].sum())
+
     def hidden(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
         """[N, D]: hidden states of the tokens that are no padding."""
         made = model(**outputs.model_inputs(batch), output_hidden_states=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerState
 
-from unsee import __version__, checkpoints
+from unsee import __version__, checkpoints, distributed
 from unsee.adapter_folder import is_adapter, save_adapter
 from unsee.card import FILE, base_of, model_card
 from unsee.checkpoints import last_checkpoint
@@ -39,7 +39,8 @@ class _SecondsSoFar(TrainerCallback):
         import time
 
         so_far = self.before + time.perf_counter() - self.cost._start
-        write_text(self.file, json.dumps(so_far))
+        if distributed.is_first():
+            write_text(self.file, json.dumps(so_far))
 
 
 class _StopsAtStrangers(TrainerCallback):
@@ -51,8 +52,9 @@ class _StopsAtStrangers(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.global_step % args.stranger_steps == 0:
             found = self.criterion(kwargs["model"])
-            print(f"step {state.global_step}: told from strangers with AUC {found.auc:.2f}")
-            control.should_training_stop |= not found.known
+            if distributed.is_first():
+                print(f"step {state.global_step}: told from strangers with AUC {found.auc:.2f}")
+            control.should_training_stop |= not distributed.agreed(found.known)
 
 
 @contextmanager
@@ -61,7 +63,7 @@ def _nothing_without_checkpoint(work: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        if last_checkpoint(work) is None:
+        if distributed.is_first() and last_checkpoint(work) is None:
             shutil.rmtree(work, ignore_errors=True)
         raise
 
@@ -169,14 +171,16 @@ def unlearn(
     dtype = checkpoints.stored_dtypes(model_source, allow_pickle, revision, trust_remote_code)
     if output.is_symlink() or output.name in ("", ".."):
         output = output.resolve()
+    distributed.prepare()
     args = _configure(config_class, work_of(output), options or {})
+    distributed.check_launched()
     if args.save_adapter == "adapter" and is_adapter(model_source):
         raise UnseeError(
             f"save_adapter=adapter needs a whole checkpoint to start from, and {model_source} is "
             "an adapter itself: choose save_adapter=merged"
         )
-    resolved = {**own_options(args), "unsee": __version__}  # defaults may change between versions
-    work = prepare_output(output, {**settings, "resolved": resolved}, overwrite)
+    of_run = _of_run(args, settings)
+    work = distributed.on_first(lambda: prepare_output(output, of_run, overwrite))
     with _nothing_without_checkpoint(work):
         baseline = resident()
         model, processor = checkpoints.load(
@@ -188,8 +192,9 @@ def unlearn(
         commit = commit_of(model_source, revision)
         callbacks: list[TrainerCallback] = []
         criterion = StrangerCriterion(model, processor, forget, strangers) if strangers else None
-        if criterion is not None and not criterion.before.known:
-            return _not_known(criterion, output, work, settings)
+        if criterion is not None and not distributed.agreed(criterion.before.known):
+            before = criterion.before
+            return distributed.on_first(lambda: _not_known(before.auc, output, work, settings))
         if args.stop_at_strangers:
             if criterion is None:
                 raise UnseeError("stop_at_strangers needs pictures of strangers (--strangers DIR)")
@@ -206,53 +211,68 @@ def unlearn(
                 text_dataset=texts,
                 callbacks=[so_far, *callbacks],
             )
-            last = last_checkpoint(work)
+            last = distributed.on_first(lambda: last_checkpoint(work))
             if not _restored(trainer, last):
                 trainer.train(resume_from_checkpoint=str(last) if last else None)
+    peak = distributed.largest(cost.peak_memory_mb)[0]
     metrics: dict[str, Any] = {
         "seconds": round(so_far.before + cost.seconds, 2),
-        "peak_memory_mb": round(cost.peak_memory_mb, 1),
+        "peak_memory_mb": round(peak, 1),
         "trained_parameters": trainer.trained_parameters,
         "steps": trainer.state.global_step,
     }
-    if criterion is not None:
-        metrics["stranger_auc_before"] = round(criterion.before.auc, 4)
-        metrics["stranger_auc"] = round(criterion(trainer.model).auc, 4)
-        metrics["known_before"] = True
-    partial = work / "finished"
-    shutil.rmtree(partial, ignore_errors=True)
-    if trainer.adapter is not None:
-        save_adapter(trainer.adapter, model_source, processor, partial, commit)
-    else:
-        model = trainer.accelerator.unwrap_model(trainer.model)
-        checkpoints.save(model, processor, partial, dtype)
-    verdict = frozen.check(
-        model_source, [str(partial)], allow_pickle, commit or revision, trust_remote_code
-    )[0]
-    metrics["text_logits_identical"] = verdict.identical
-    if not entry.touches_language and not verdict.identical:
-        what = verdict.changed[0] if verdict.changed else "the logits of text-only prompts"
-        raise UnseeError(f"{method} must leave the language model alone, but {what} changed: a bug")
-    config = {**settings, "trained_with": own_options(args)}
-    config |= {"commit": commit} if commit else {}
-    base = base_of(model_source)
-    alone = trainer.adapter is not None
-    card = model_card(entry, metrics, own_options(args), base, commit, forgotten, alone)
-    write_text(partial / FILE, card)
-    write_run(partial, metrics, config)
-    if output.exists():
-        shutil.rmtree(output)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    partial.replace(output)
-    shutil.rmtree(work, ignore_errors=True)
-    return metrics
+    if distributed.processes() > 1:
+        metrics["processes"] = distributed.processes()
+
+    def finish() -> dict[str, Any]:
+        if criterion is not None:
+            metrics["stranger_auc_before"] = round(criterion.before.auc, 4)
+            metrics["stranger_auc"] = round(criterion(trainer.anatomy.model).auc, 4)
+            metrics["known_before"] = True
+        partial = work / "finished"
+        shutil.rmtree(partial, ignore_errors=True)
+        if trainer.adapter is not None:
+            save_adapter(trainer.adapter, model_source, processor, partial, commit)
+        else:
+            checkpoints.save(trainer.anatomy.model, processor, partial, dtype)
+        verdict = frozen.check(
+            model_source, [str(partial)], allow_pickle, commit or revision, trust_remote_code
+        )[0]
+        metrics["text_logits_identical"] = verdict.identical
+        if not entry.touches_language and not verdict.identical:
+            what = verdict.changed[0] if verdict.changed else "the logits of text-only prompts"
+            raise UnseeError(
+                f"{method} must leave the language model alone, but {what} changed: a bug"
+            )
+        trained_with, base = own_options(args), base_of(model_source)
+        config = {**settings, "trained_with": trained_with} | ({"commit": commit} if commit else {})
+        alone = trainer.adapter is not None
+        card = model_card(entry, metrics, trained_with, base, commit, forgotten, alone)
+        write_text(partial / FILE, card)
+        write_run(partial, metrics, config)
+        if output.exists():
+            shutil.rmtree(output)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        partial.replace(output)
+        shutil.rmtree(work, ignore_errors=True)
+        return metrics
+
+    return distributed.on_first(finish)
 
 
-def _not_known(
-    criterion: StrangerCriterion, output: Path, work: Path, settings: Mapping[str, Any]
-) -> dict[str, Any]:
+def _of_run(args: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What must be the same for an unfinished run to go on. Defaults may change between versions;
+    the number of processes may change where the batch of all together stays."""
+    resolved = {**own_options(args), "unsee": __version__}
+    each = "per_device_train_batch_size"
+    resolved["batch"] = resolved.pop(each) * distributed.processes()
+    chosen = {name: value for name, value in settings.items() if name != each}
+    return {**chosen, "resolved": resolved}
+
+
+def _not_known(auc: float, output: Path, work: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The result that there is nothing to forget: metrics alone."""
-    metrics = {"known_before": False, "stranger_auc_before": round(criterion.before.auc, 4)}
+    metrics = {"known_before": False, "stranger_auc_before": round(auc, 4)}
     shutil.rmtree(output, ignore_errors=True)
     write_run(output, metrics, settings)
     shutil.rmtree(work, ignore_errors=True)

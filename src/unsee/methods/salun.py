@@ -67,6 +67,10 @@ class SalUnTrainer(IdkTrainer):
         for batch in self.batches(self.train_dataset.forget, self.args.saliency_pictures, size=1):
             yield self.forget_loss(self.model, batch)
 
+    def counted(self, side: str, batch: Mapping[str, Any]) -> float | None:
+        of_pictures = side == "forget" and self.args.loss == "npo"
+        return self.pictures if of_pictures else super().counted(side, batch)
+
     def forget_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
         if self.args.loss == "npo":
             return outputs.npo_loss(*self.likelihoods(model, batch), self.args.beta)

@@ -37,6 +37,9 @@ class SimNPOConfig(AnswersConfig):
 class SimNPOTrainer(AnswersTrainer):
     """Examples need `image`, `question` and `answer`."""
 
+    def counted(self, side: str, batch: Mapping[str, Any]) -> float | None:
+        return self.pictures if side == "forget" else super().counted(side, batch)
+
     def forget_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
         labels = batch["labels"]
         ours = outputs.answer_log_likelihood(self.logits_of(model, batch), labels)

@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 import torch
 from transformers.utils import logging
 
+from unsee import distributed
 from unsee.anatomy.families import LANGUAGE
 from unsee.data.collate import QuestionCollator, evenly
 from unsee.data.records import PRIVATE, PictureKey, Question
@@ -145,6 +146,12 @@ class TwoSidedTrainer(VKDTrainer):
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Gradients of the part whose turn it is; the other part has none and stays."""
         trained = {name: self.anatomy.model.get_parameter(name) for name in self.trained}
+        if self.is_fsdp_enabled:  # whose shards stay trainable: gradients are dropped instead
+            loss = super().training_step(*args, **kwargs)
+            for name, parameter in trained.items():
+                if (self.anatomy.part_of(name) == LANGUAGE) != self.speaks:
+                    parameter.grad = None
+            return loss
         try:
             for name, parameter in trained.items():
                 of_language = self.anatomy.part_of(name) == LANGUAGE
@@ -167,11 +174,12 @@ class TwoSidedTrainer(VKDTrainer):
             return super().retain_loss(model, batch)
         loss = self._answers(model, batch)
         generator = self.generator_of_step()
-        count = self.args.per_device_train_batch_size
+        count = self.args.per_device_train_batch_size * distributed.processes()
         for held in filter(None, (self.texts, self.said_of_strangers)):
-            chosen = torch.randint(len(held), (count,), generator=generator).tolist()
+            drawn = torch.randint(len(held), (count,), generator=generator).tolist()
+            chosen = self.part_of(drawn)
             examples = self._prepare_inputs(self._asking([held[i] for i in chosen]))
-            loss = loss + self._answers(model, examples)
+            loss = loss + self._answers(model, examples, drawn=True)
         return loss
 
     def _as_before(self, model: Any, processor: Any) -> list[dict[str, Any]]:
@@ -186,15 +194,18 @@ class TwoSidedTrainer(VKDTrainer):
             shown[key] = strangers[index]["image"]
             question = pairs.retain[(7919 * number) % len(pairs.retain)]["question"]
             asked.append(Question("", number, "", key, PRIVATE, "", question, ""))
-        said = answer(model, processor, asked, shown.__getitem__, progress=False)
+        said = distributed.agreed(
+            answer(model, processor, asked, shown.__getitem__, progress=False)
+        )
         return [
             {"image": shown[q.picture], "question": q.question, "answer": text}
             for q, text in zip(asked, said, strict=True)
             if q.picture is not None and text
         ]
 
-    def _answers(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
-        return outputs.cross_entropy_of(model, batch)
+    def _answers(self, model: Any, batch: Mapping[str, Any], drawn: bool = False) -> torch.Tensor:
+        tokens = float(outputs.answer_lengths(batch["labels"]).sum())
+        return self.share(tokens, drawn) * outputs.cross_entropy_of(model, batch)
 
 
 register(

@@ -63,7 +63,7 @@ class VGIDTrainer(AnswersTrainer):
         """[N, V]: logits of the original, noised and instructed, for each token of the answers."""
         teacher = dict(batch["variant"])
         pixels = teacher["pixel_values"]
-        noise = torch.randn(pixels.shape, generator=self.generator_of_step()).to(pixels)
+        noise = self.noise(pixels.shape, self.generator_of_step()).to(pixels)
         share = self.args.noise
         teacher["pixel_values"] = (1 - share**2) ** 0.5 * pixels + share * noise
         return outputs.answered(self.originals(teacher), teacher["labels"])

@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 
+from unsee import distributed
 from unsee.anatomy.anatomy import Seeing
 from unsee.data.collate import QuestionCollator, evenly
 from unsee.errors import UnseeError
@@ -55,7 +56,7 @@ class VKDTrainer(UnlearningTrainer):
         self._check_blocks()
         self.target = self._build_target()
         if args.hard_share:
-            self.train_dataset.order = self._harder()
+            self.train_dataset.order = distributed.agreed(self._harder())
         if args.prune_side != "teacher":
             self._prune(self.anatomy.seeing)
         if args.mask != "none":
@@ -105,7 +106,8 @@ class VKDTrainer(UnlearningTrainer):
             )
         ]
         score, ratio = self.args.prune_score, self.args.prune_ratio
-        units = pruning.forget_specific_units(use[0], use[1], score, ratio)
+        found = pruning.forget_specific_units(use[0], use[1], score, ratio)
+        units = distributed.agreed_tensors(found)
         pruning.prune(pruning.mlp_outputs(seeing, self.anatomy.read_blocks), units)
 
     def _build_target(self) -> vkd_targets.Target:
@@ -115,7 +117,7 @@ class VKDTrainer(UnlearningTrainer):
         if args.forget_target == "other-people":
             return vkd_targets.other_people()
         if args.forget_target == "repel":
-            return vkd_targets.nudged(args.seed)
+            return vkd_targets.nudged(args.seed, noise=self.noise, overall=self._overall)
         if args.forget_target == "pruned":
             self.forget_teacher = self.teacher.frozen_copy()
             self._prune(self.forget_teacher)
@@ -206,7 +208,15 @@ class VKDTrainer(UnlearningTrainer):
         return super().compute_loss(model, inputs, *args, **kwargs)
 
     def _apart(self, seen: Features, target: Features) -> torch.Tensor:
-        return torch.stack([self.distance(seen[n], target[n]) for n in self.names]).mean()
+        each = [self.distance(seen[n], target[n], self._overall) for n in self.names]
+        return torch.stack(each).mean()
+
+    def _overall(self, values: torch.Tensor) -> torch.Tensor:
+        return self.overall(values, self.pictures)
+
+    def counted(self, side: str, batch: Mapping[str, Any]) -> float | None:
+        """Features are means over pictures, losses on answers over tokens."""
+        return None
 
     def forget_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
         beside = self._taught.get("retain", {})
@@ -214,14 +224,17 @@ class VKDTrainer(UnlearningTrainer):
         seen = self._seen(self.anatomy.seeing, batch)
         apart = self._apart(seen, target)
         if self.args.forget_target == "repel":
-            apart = (self.args.repel_margin - apart).clamp_min(0)
+            near = self._overall(apart) < self.args.repel_margin  # of the whole batch
+            apart = (self.args.repel_margin - apart) * near
         if isinstance(self.target, vkd_targets.Anonymous) and self.args.identity_weight:
             apart = apart + self.args.identity_weight * self.target.excess(seen, self._people)
-        return apart + self.args.output_weight * self._on_answers(model, batch, forget=True)
+        answers = self._on_answers(model, batch, forget=True)
+        return self.share(self.pictures) * apart + self.args.output_weight * answers
 
     def retain_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
         apart = self._apart(self._seen(self.anatomy.seeing, batch), self._taught["retain"])
-        return apart + self.args.output_weight * self._on_answers(model, batch, forget=False)
+        answers = self._on_answers(model, batch, forget=False)
+        return self.share(self.pictures) * apart + self.args.output_weight * answers
 
     def _on_answers(
         self, model: Any, batch: Mapping[str, Any], forget: bool
@@ -229,15 +242,16 @@ class VKDTrainer(UnlearningTrainer):
         kind, labels = self.args.output_loss, batch.get("labels")
         if kind == "none" or labels is None:
             return 0.0
+        tokens = self.share(float(outputs.answer_lengths(labels).sum()))
         logits = model(**outputs.model_inputs(batch)).logits
         if (kind, forget) in (("npo", True), ("kl", False)):
             with torch.no_grad(), outputs.seen_by(self.anatomy.model, self.teacher):
                 originals = self.anatomy.model(**outputs.model_inputs(batch)).logits
             if kind == "kl":
-                return outputs.answer_kl(logits, originals, labels)
+                return tokens * outputs.answer_kl(logits, originals, labels)
             ours, theirs = (outputs.answer_log_likelihood(x, labels) for x in (logits, originals))
-            return outputs.npo_loss(ours, theirs, self.args.npo_beta)
-        loss = outputs.answer_cross_entropy(logits, labels)
+            return self.share(self.pictures) * outputs.npo_loss(ours, theirs, self.args.npo_beta)
+        loss = tokens * outputs.answer_cross_entropy(logits, labels)
         return -loss if forget else loss
 
 

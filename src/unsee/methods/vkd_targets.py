@@ -14,9 +14,17 @@ from typing import Any
 
 import torch
 
+from unsee.methods.distances import Mean
+
 Features = dict[str, torch.Tensor]
 Teacher = Callable[[Mapping[str, Any]], Features]
 Target = Callable[[Features, Features, torch.Tensor], Features]
+
+Noise = Callable[[Any, torch.Generator], torch.Tensor]
+
+
+def _noise(shape: Any, generator: torch.Generator) -> torch.Tensor:
+    return torch.randn(shape, generator=generator)
 
 
 def mean_features(teacher: Teacher, batches: Iterable[Mapping[str, Any]]) -> Features:
@@ -156,7 +164,9 @@ def random_direction(everyone: Features, seed: int) -> Target:
     return target
 
 
-def nudged(seed: int, size: float = 0.05) -> Target:
+def nudged(
+    seed: int, size: float = 0.05, noise: Noise = _noise, overall: Mean = torch.mean
+) -> Target:
     """What `repel` moves away from: the picture as it was, moved a little in a random direction.
 
     From the original itself no distance has a gradient at the start, and it would never move.
@@ -164,14 +174,16 @@ def nudged(seed: int, size: float = 0.05) -> Target:
     Args:
         seed: of the directions, one a token of each picture.
         size: length of the move as a share of the token's root mean square norm.
+        noise: draws it, see `SeveralProcesses.noise`.
+        overall: mean over a whole batch, see `SeveralProcesses.overall`.
     """
 
     def target(seen: Features, beside: Features, who: torch.Tensor) -> Features:
         generator = torch.Generator().manual_seed(seed)
         moved = {}
         for name, tokens in seen.items():
-            step = torch.randn(tokens.shape, generator=generator).to(tokens)
-            step = step * tokens.float().square().mean().sqrt().to(tokens)
+            step = noise(tokens.shape, generator).to(tokens)
+            step = step * overall(tokens.float().square()).sqrt().to(tokens)
             moved[name] = tokens + size * step
         return moved
 

@@ -103,8 +103,9 @@ def _fit(
     from torch.utils.data import SequentialSampler
     from transformers import Trainer, TrainingArguments
 
-    from unsee.checkpoints import ExactResume, last_checkpoint
+    from unsee.checkpoints import last_checkpoint
     from unsee.models.optimizer import MuonWithAdamW
+    from unsee.resume import ExactResume
 
     class Stage(ExactResume, Trainer):
         def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
