@@ -183,3 +183,51 @@ def test_the_right_answer_in_words() -> None:
     item = Item("1", None, "Which?", "B", (("A", "Oslo"), ("B", "Lima")))
     assert item.right == "Lima"
     assert Item("1", None, "Where?", "Lima").right == "Lima"
+
+
+PARTS = {"data_files": "forget_5/*.parquet"}
+
+
+@pytest.mark.parametrize(
+    ("source", "config", "purpose", "asked"),
+    [
+        (None, "Full", EVALUATION, ("toys/Toy-Bench", {"name": "Full"})),
+        ("my/copy", "Full", EVALUATION, ("my/copy", {"name": "Full"})),
+        (None, "ft_Data", TRAINING, ("toys/Toy-Bench", {"name": "ft_Data"})),
+        (None, "forget_5", TRAINING, ("toys/training", PARTS)),
+        ("toys/Toy-Bench", "forget_5", TRAINING, ("toys/training", PARTS)),
+        ("my/copy", "forget_5", TRAINING, ("my/copy", PARTS)),
+    ],
+)
+def test_names_on_the_hub(
+    source: str | None,
+    config: str,
+    purpose: str,
+    asked: tuple[str, dict[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import datasets
+
+    seen: list[Any] = []
+
+    def load(name: str, split: str, **options: str) -> Any:
+        seen.append((name, options))
+        rows: dict[str, list[Any]] = {"image": [None]}
+        rows["question" if purpose == EVALUATION else "metadata"] = ["x"]
+        return datasets.Dataset.from_dict(rows)
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    assert len(open_table(TOY, source, config, purpose)) == 1
+    assert seen == [asked]
+
+
+def test_a_config_that_the_hub_does_not_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    def load(*_: Any, **__: Any) -> None:
+        raise ValueError("BuilderConfig 'Full' not found")
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    monkeypatch.setattr(datasets, "get_dataset_config_names", lambda name: ["Full_Set", "Test"])
+    with pytest.raises(UnseeError, match="toys/Toy-Bench on the hub has no config Full: it has Fu"):
+        open_table(TOY, None, "Full")

@@ -284,7 +284,8 @@ def test_the_command(
         (["--data", "./nowhere"], "there is no folder or file ./nowhere"),
         (["--forget-config", "forget_7"], "has no config 'forget_7'"),
         (["--limit", "0"], "--limit must be at least 1"),
-        (["--gold", "x"], "MLLMU-Bench has no measure against a gold model"),
+        (["--gold", "./x"], "there is no model folder ./x"),
+        (["--further"], "--further is for the embedded benchmark alone"),
     ],
 )
 def test_the_data_is_read_before_the_model(
@@ -305,3 +306,33 @@ def test_the_data_is_read_before_the_model(
     assert evaluate(checkpoint, *given) == 2
     assert message in capsys.readouterr().err
     assert not Path("runs").exists()
+
+
+def test_beside_gold(tables: Tables, processing: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer = MLLMUScorer()
+    knowing(monkeypatch, lambda asked: "Cairo")
+    _, rows = scorer.score(Nothing(), processing, tables)
+    knowing(monkeypatch, lambda asked: "nothing")
+    _, golds = scorer.score(Nothing(), processing, tables)
+    gaps = scorer.against_gold(rows, golds)
+    cairo = [r["answer"] == "Cairo" for r in rows if r["set"] == "retain_shared"
+             and r["kind"] == "cloze" and r["direction"] == "text"]  # fmt: skip
+    expected = 100 * sum(cairo) / len(cairo)
+    assert gaps["gap/retain_shared/cloze/text_accuracy"] == pytest.approx(expected)
+    assert gaps["gap/forget/classification/image_likelihood_accuracy"] == 0
+    assert not any(key.endswith(("_low", "_questions")) for key in gaps)
+
+
+def test_a_processor_without_a_chat_template(tables: Tables, processing: Any) -> None:
+    class Plain:
+        chat_template = None
+
+    with pytest.raises(UnseeError, match="Plain has no chat template.*add --zero-shot"):
+        list(MLLMUScorer().plan(Plain(), tables))
+
+
+def test_zero_shot(data: Path, checkpoint: str, tmp_path: Path) -> None:
+    words = ["--data", str(data), "--limit", "1", "--zero-shot", "--output", str(tmp_path / "run")]
+    assert evaluate(checkpoint, *words) == 0
+    config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert config["few_shot"] is False

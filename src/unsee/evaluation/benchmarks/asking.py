@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unsee.data.benchmarks.records import LazyPicture
+from unsee.data.prompts import encode, prompt_of
 from unsee.errors import UnseeError
 from unsee.evaluation.answering import (
     Asked,
@@ -41,7 +42,20 @@ Prompt = tuple[Turn, ...]
 
 
 def rendered(processor: Any, prompt: Prompt) -> Asked:
-    """A prompt in the model's chat template, ready for the answer."""
+    """A prompt in the model's chat template, ready for the answer.
+
+    Raises:
+        UnseeError: there are examples, and the processor has no chat template.
+    """
+    if len(prompt) == 1:
+        [turn] = prompt
+        shown = () if turn.picture is None else (loader(turn.picture),)
+        return Asked(prompt_of(processor, turn.text, bool(shown)), shown)
+    if not getattr(processor, "chat_template", None):
+        raise UnseeError(
+            f"{type(processor).__name__} has no chat template, so that no examples can be given: "
+            "add --zero-shot"
+        )
     messages, pictures = [], []
     for turn in prompt:
         content: list[dict[str, str]] = [{"type": "text", "text": turn.text}]
@@ -94,9 +108,8 @@ def check_lengths(
         if known is None or len(one.text) > len(known.text):
             longest[len(one.pictures)] = one
     for one in longest.values():
-        shown = one.load()
-        images = {"images": [shown] if len(shown) > 1 else shown} if shown else {}
-        length = processor(text=[one.text], return_tensors="pt", **images)["input_ids"].shape[1]
+        pictures = [one.load()] if one.pictures else []
+        length = encode(processor, [one.text], pictures)["input_ids"].shape[1]
         if length + new_tokens > context:
             raise UnseeError(
                 f"{what}: a prompt of {length} tokens and {new_tokens} to answer don't fit into "

@@ -126,6 +126,24 @@ def means(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return found
 
 
+def gaps_to_gold(ours: Mapping[str, float], golds: Mapping[str, float]) -> dict[str, float]:
+    """How far a model is from gold, a model that never saw the forgotten, in points (model - gold).
+
+    Args:
+        ours: metrics of a model, see `means`.
+        golds: gold's, on the same questions.
+
+    Returns:
+        `gap/<metric>` of each accuracy and ROUGE-L.
+    """
+    compared = ("_accuracy", "_rougeL", "/both_right", "/both_wrong", "/aligned_rougeL")
+    return {
+        f"gap/{key}": 100 * (value - golds[key])
+        for key, value in ours.items()
+        if key.endswith(compared) and key in golds
+    }
+
+
 def interval(
     name: str, values: Iterable[tuple[str, float]], count: int = 1000, seed: int = 0
 ) -> dict[str, float]:

@@ -27,7 +27,7 @@ from unsee.evaluation.benchmarks.base import (
     Tables,
     check_protocol,
 )
-from unsee.evaluation.benchmarks.judging import LIBRARIES, TextScores, judge, means
+from unsee.evaluation.benchmarks.judging import LIBRARIES, TextScores, gaps_to_gold, judge, means
 from unsee.evaluation.benchmarks.people import Asking, pose_of, put, read_set
 
 FORGET, TESTED, SHARED, FAMOUS = "forget", "test", "retain_shared", "retain_celebrity"
@@ -52,6 +52,7 @@ class MLLMUScorer(Scorer):
     """MLLMU-Bench (arXiv 2410.22108)."""
 
     benchmark = "mllmu"
+    compares_with_gold = True
     few_shot = True
 
     def read(
@@ -123,6 +124,12 @@ class MLLMUScorer(Scorer):
         for row in rows:
             judge(row, texts, protocol == RELEASED)
         return means(rows), rows
+
+    def against_gold(
+        self, rows: Sequence[Mapping[str, Any]], golds: Sequence[Mapping[str, Any]]
+    ) -> dict[str, float]:
+        """`gap/<metric>`, in points, see `gaps_to_gold`; the smaller, the better."""
+        return gaps_to_gold(means(rows), means(golds))
 
     def plan(
         self, processor: Any, tables: Tables, protocol: str = CORRECTED, seed: int = 0

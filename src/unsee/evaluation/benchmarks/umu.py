@@ -23,6 +23,7 @@ from unsee.evaluation.benchmarks.judging import (
     LIBRARIES,
     TextScores,
     filled_released,
+    gaps_to_gold,
     judge,
     means,
 )
@@ -104,10 +105,16 @@ def together(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return found
 
 
+def scores_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """All metrics of judged rows."""
+    return {**means(rows), **together(rows)}
+
+
 class UMUScorer(Scorer):
     """UMU-Bench."""
 
     benchmark = "umu"
+    compares_with_gold = True
 
     def read(
         self, source: str | None, forget: str | None = None, limit: int | None = None
@@ -158,7 +165,13 @@ class UMUScorer(Scorer):
                 judge_released(row, texts)
             else:
                 judge(row, texts, released=False)
-        return {**means(rows), **together(rows)}, rows
+        return scores_of(rows), rows
+
+    def against_gold(
+        self, rows: Sequence[Mapping[str, Any]], golds: Sequence[Mapping[str, Any]]
+    ) -> dict[str, float]:
+        """`gap/<metric>`, in points, see `gaps_to_gold`; the smaller, the better."""
+        return gaps_to_gold(scores_of(rows), scores_of(golds))
 
     def plan(self, processor: Any, tables: Tables, protocol: str = CORRECTED) -> Iterator[Asking]:
         """All questions, each with its prompt."""
