@@ -15,6 +15,7 @@ from unsee.methods.vkd_config import VKDConfig
 from unsee.report.blocks import ablation_table
 from unsee.studies import ablate, parallel, trial
 from unsee.studies.ledger import Ledger
+from unsee.studies.variants import VARIANTS, named
 
 GROUPS = ("forget", "retain", "lookalike", "visible")
 
@@ -210,3 +211,12 @@ def test_a_trial_runs_end_to_end(
 def test_command_refuses_bad_seeds(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ablate", "--seeds", "one"]) == 2
     assert "--seeds 'one': give numbers such as 0,1,2" in capsys.readouterr().err
+
+
+def test_names_with_commas_can_be_listed() -> None:
+    wanted = ["steps 600", "rate 1e-3, features: projector, steps 600", "rate 1e-3, steps 600"]
+    assert named(", ".join(wanted)) == wanted
+    assert named(",".join(VARIANTS)) == list(VARIANTS)
+    assert named("") == []
+    with pytest.raises(UnseeError, match="no variant 'steps 6'"):
+        named("steps 600,steps 6")

@@ -36,9 +36,10 @@ def run(args: argparse.Namespace) -> None:
     from unsee.data.faces.benchmark import Faces
     from unsee.report.blocks import ablation_table
     from unsee.studies.ablate import ablate
+    from unsee.studies.variants import named
 
     seeds = numbers("--seeds", args.seeds)
-    only = [name.strip() for name in args.only.split(",") if name.strip()]
+    only = named(args.only)
     at_least(1, jobs=args.jobs)
     ledger = ablate(Path(args.models), Path(args.output), Faces(), seeds, only, jobs=args.jobs)
     print(ablation_table({"rows": ledger.rows}))

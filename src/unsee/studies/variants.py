@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from unsee.errors import UnseeError
+
 BASE: dict[str, Any] = {
     "features": "vision+projector",
     "learning_rate": 3e-4,
@@ -175,3 +177,19 @@ VARIANTS |= {
     f"rate 1e-3, features: projector, steps 600, {name}": {**DISTILLED, **options}
     for name, options in ON_THE_PERSON.items()
 }
+
+
+def named(text: str) -> list[str]:
+    """Variants of a list that is separated by commas, as some names hold commas themselves.
+
+    Raises:
+        UnseeError: the list holds what is no variant's name.
+    """
+    found, rest = [], text.strip()
+    while rest:
+        fits = [name for name in VARIANTS if f"{rest},".startswith(f"{name},")]
+        if not fits:
+            raise UnseeError(f"there is no variant {rest!r}; there is {'; '.join(VARIANTS)}")
+        found.append(max(fits, key=len))
+        rest = rest[len(found[-1]) :].lstrip(", ")
+    return found
