@@ -64,6 +64,9 @@ class Family:
         speaker: module that answers to words alone; empty: the model itself.
         title: name for people.
         note: what there is to know about it.
+        shares_vision: whether a picture's projected tokens, put in place of its image tokens'
+            embeddings, are all that W learns of it, and W keeps an ordinary cache: then scoring
+            makes them once a picture (`unsee.evaluation.shared`).
     """
 
     model_type: str
@@ -83,6 +86,7 @@ class Family:
     speaker: str = ""
     title: str = ""
     note: str = ""
+    shares_vision: bool = False
 
     def full(self, name: str) -> str:
         """The full name of what is called `name` within the core."""

@@ -48,6 +48,7 @@ register(
         language=LANGUAGE_MODEL,
         read=read_selected_layers,
         layers=selected_blocks,
+        shares_vision=True,
     )
 )
 

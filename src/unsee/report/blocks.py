@@ -2,7 +2,8 @@
 
 Kinds of block: `demo` (the table of a demo), `shipped` (what the shipped models know), `recipes`
 (what recipes of the small LLaVA reached), `ablation` (which ingredients of VKD earn their place),
-`costs` (seconds, memory and trained parameters of methods, side by side), `relearning` (how fast
+`costs` (seconds, memory and trained parameters of methods, side by side), `scoring` (how much
+faster than one question at a time), `relearning` (how fast
 forgotten people come back under attack), `retain` (how many pictures to retain are needed),
 `methods` (what `unsee methods --json` tells), `leaderboard` (test numbers of methods over seeds;
 `leaderboard15` with 15 % forgotten, `final` for VKD's own page), `metrics` (whether metrics tell
@@ -120,6 +121,22 @@ def costs_table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def scoring_table(result: dict[str, Any]) -> str:
+    """Markdown table of how much faster scoring is than one question at a time."""
+    from unsee.studies.scoring import speed_ups
+
+    head = "answers: times as fast", "answers that differ", "options: times as fast"
+    lines = ["| | " + " | ".join([*head, "log-likelihoods differ by", "runs"]) + " |"]
+    lines.append("| --- |" + " ---: |" * 5)
+    for line in speed_ups(result["rows"]):
+        cells = [f"{line['seconds/times']:.1f} ×"]
+        cells.append(f"{line['answers_that_differ']} of {line['questions']}")
+        cells.append(f"{line['seconds_of_options/times']:.1f} ×")
+        cells += [f"{line['options_differ_by']:.0e}", str(line["repeats"])]
+        lines.append(f"| {line['way']} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def final_table(result: dict[str, Any]) -> str:
     """The leaderboard of VKD and what it is shown beside in its own page."""
     shown = (*REFERENCES, "vkd", "two_sided", "graddiff")
@@ -170,6 +187,7 @@ KINDS: dict[str, Callable[[Any], str]] = {
     "recipes": recipes_table,
     "ablation": ablation_table,
     "costs": costs_table,
+    "scoring": scoring_table,
     "relearning": relearning_table,
     "retain": retain_table,
     "methods": methods_table,
