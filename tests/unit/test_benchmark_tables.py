@@ -210,8 +210,8 @@ def test_names_on_the_hub(
 
     seen: list[Any] = []
 
-    def load(name: str, split: str, **options: str) -> Any:
-        seen.append((name, options))
+    def load(path: str, split: str, **options: str) -> Any:
+        seen.append((path, options))
         rows: dict[str, list[Any]] = {"image": [None]}
         rows["question" if purpose == EVALUATION else "metadata"] = ["x"]
         return datasets.Dataset.from_dict(rows)
