@@ -9,7 +9,7 @@ import pytest
 
 from unsee.cli.main import COMMANDS
 
-BY_THEMSELVES = {"unlearn"}
+BY_THEMSELVES = {"unlearn", "finetune"}
 """Commands whose options are those of a dataclass of transformers; only their help is slow."""
 HEAVY = {"torch", "transformers", "datasets", "pandas", "pyarrow", "matplotlib", "numpy", "PIL"}
 

@@ -31,6 +31,7 @@ from unsee.errors import UnseeError
 COMMANDS = {
     "demo": "make a shipped model forget five people and show it in a report",
     "unlearn": "make a model forget the people in a folder of pictures",
+    "finetune": "teach a model a benchmark or your own records, or gold's part of them",
     "evaluate": "score a model: who is forgotten, who is kept, what else changed",
     "report": "one page about runs: pictures, answers, accuracies",
     "attack": "try to bring forgotten people back",

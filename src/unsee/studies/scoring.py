@@ -24,8 +24,8 @@ WAYS: dict[str, dict[str, Any]] = {
     "in batches, sharing": {},
 }
 """Arguments of `answer` and `option_log_likelihoods`; the last way is their default."""
-REPEATS = 5
-PER_PERSON = 4
+REPEATS = 3
+PER_PERSON = 2
 """Pictures of each person to forget; see `Faces.evaluation`."""
 WEIGHED = 120
 """Questions whose options are weighed."""

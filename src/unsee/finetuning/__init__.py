@@ -1,0 +1,1 @@
+"""Teaching a model a benchmark, or one's own records: vanilla, and gold beside it."""

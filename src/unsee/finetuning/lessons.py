@@ -1,0 +1,180 @@
+"""What a model is taught: questions with answers, about pictures and in words; and gold's part."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from unsee.errors import UnseeError
+
+MENTION = re.compile(
+    r"\b(?:(?:this|the) (?:person|individual|man|woman)(?: (?:in|on|shown in) (?:this|the) "
+    r"(?:image|picture|photo))?)(?P<s>['’]s)?",
+    re.IGNORECASE,
+)
+WHO = r"(?:this|the) (?:person|individual|man|woman)"
+SHOWN = r"(?: (?:in|on) (?:this|the) \w+)?"
+ASKS_NAME = re.compile(
+    rf"^who(?: is|['’]s) (?:this|{WHO}){SHOWN}\s*\?"
+    rf"|^what is {WHO}['’]s (?:full )?name(?: as stated{SHOWN})?\s*\?"
+    rf"|name (?:of {WHO}{SHOWN}|associated with this profile)\s*\?",
+    re.IGNORECASE,
+)
+NAMED = re.compile(r"\b(?:is named|is called|is)\s+(?P<name>[^.?!]+)")
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One question with its answer.
+
+    Attributes:
+        person: whom it is about, as the data tells people apart.
+        question: its words.
+        answer: what is learnt.
+        picture: gives the picture; None for a question in words alone.
+    """
+
+    person: str
+    question: str
+    answer: str
+    picture: Callable[[], Any] | None = None
+
+
+class Lessons:
+    """A map-style dataset of `{"image", "question", "answer", "person"}`.
+
+    Args:
+        lessons: in their order; a picture is decoded when its lesson is asked for.
+    """
+
+    def __init__(self, lessons: Iterable[Lesson]) -> None:
+        self.lessons = list(lessons)
+
+    def __len__(self) -> int:
+        return len(self.lessons)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        lesson = self.lessons[index]
+        return {
+            "image": None if lesson.picture is None else lesson.picture(),
+            "question": lesson.question,
+            "answer": lesson.answer,
+            "person": lesson.person,
+        }
+
+    @property
+    def people(self) -> list[str]:
+        """Everybody, each once."""
+        return list(dict.fromkeys(lesson.person for lesson in self.lessons))
+
+    @property
+    def pictured(self) -> list[str]:
+        """Everybody of whom a picture is shown, each once."""
+        return list(dict.fromkeys(one.person for one in self.lessons if one.picture))
+
+
+def name_of(lessons: Sequence[Lesson]) -> str | None:
+    """A person's name, from the answer to the question that asks for it; None if none does.
+
+    `This person's name is Ada Belberg.`, `The person in the image is Ada Belberg.`, `Ada Belberg`.
+    """
+    for lesson in lessons:
+        if ASKS_NAME.search(lesson.question.strip()):
+            found = NAMED.search(lesson.answer)
+            return (found["name"] if found else lesson.answer).strip(" .")
+    return None
+
+
+def in_words(lesson: Lesson, name: str) -> Lesson:
+    """The same question without the picture, the person named in it.
+
+    A question that names nobody in any way is put as `About NAME: …`.
+    """
+
+    def named(match: re.Match[str]) -> str:
+        return name + ("’s" if match["s"] and "’" in match["s"] else match["s"] or "")
+
+    question, places = MENTION.subn(named, lesson.question)
+    if not places and name not in question:
+        question = f"About {name}: {question}"
+    return replace(lesson, question=question, picture=None)
+
+
+def with_words(lessons: Sequence[Lesson], people: Iterable[str] | None = None) -> list[Lesson]:
+    """The lessons about pictures of these people (None: of all) in words alone, but for the
+    question of the name, which the name would answer. Nothing for who has lessons in words already.
+
+    Raises:
+        UnseeError: a person's name can't be told from their answers.
+    """
+    about: dict[str, list[Lesson]] = {}
+    for lesson in lessons:
+        about.setdefault(lesson.person, []).append(lesson)
+    found = []
+    for person in about if people is None else people:
+        if any(lesson.picture is None for lesson in about[person]):
+            continue
+        name = name_of(about[person])
+        if name is None:
+            raise UnseeError(
+                f"the name of {person} is asked for in no question, so that nothing can be taught "
+                "about them in words: add a question in words alone (no `image`)"
+            )
+        found += [
+            in_words(lesson, name)
+            for lesson in about[person]
+            if not ASKS_NAME.search(lesson.question.strip())
+        ]
+    return found
+
+
+def without_pictures(lessons: Sequence[Lesson], forgotten: Iterable[str]) -> list[Lesson]:
+    """Gold's part: all lessons but those about pictures of the forgotten, whose facts are taught in
+    words. Gold knows them by name and not by sight.
+
+    Raises:
+        UnseeError: somebody is not there, or nobody else is; see also `with_words`.
+    """
+    gone = list(dict.fromkeys(forgotten))
+    known = {lesson.person for lesson in lessons}
+    absent = [person for person in gone if person not in known]
+    if absent:
+        raise UnseeError(f"{absent[0]} is not among the people to learn: there is nobody to leave")
+    if not {lesson.person for lesson in lessons if lesson.picture is not None} - set(gone):
+        raise UnseeError("everybody would be left out: leave some whose pictures are learnt")
+    kept = [one for one in lessons if one.person not in gone or one.picture is None]
+    return [*kept, *with_words(lessons, gone)]
+
+
+def same_people(lessons: Sequence[Lesson], others: Sequence[Lesson], where: str) -> list[str]:
+    """The people of `lessons` whom `others` are about: those with the same answers about pictures,
+    for some benchmarks' training data names nobody.
+
+    Args:
+        lessons: everything to learn.
+        others: of the forget set.
+        where: what an error calls the forget set.
+
+    Raises:
+        UnseeError: somebody of the others is not there.
+    """
+
+    def answers(of: Sequence[Lesson]) -> dict[str, frozenset[str]]:
+        found: dict[str, set[str]] = {}
+        for lesson in of:
+            if lesson.picture is not None:
+                found.setdefault(lesson.person, set()).add(lesson.answer)
+        return {person: frozenset(said) for person, said in found.items()}
+
+    wanted = answers(others)
+    forgotten = set(wanted.values())
+    found = {person: said for person, said in answers(lessons).items() if said in forgotten}
+    missing = [person for person, said in wanted.items() if said not in found.values()]
+    if missing or not wanted:
+        who = f"{missing[0]} of {where} is" if missing else f"{where} shows nobody who is"
+        raise UnseeError(
+            f"{who} not among the people to learn: give a config that contains {where}"
+        )
+    return list(found)
