@@ -162,7 +162,7 @@ class UnlearningConfig(TrainingArguments):
 
 def own_options(args: TrainingArguments) -> dict[str, Any]:
     """The fields of a configuration that are a method's own or govern the optimisation; those of
-    adapters only where there are some."""
+    adapters only where there are some, `picture_side` only where it is given."""
     wanted = {
         *("trainable forget_weight retain_weight learning_rate max_steps num_train_epochs").split(),
         *("per_device_train_batch_size gradient_accumulation_steps lr_scheduler_type").split(),
@@ -171,5 +171,7 @@ def own_options(args: TrainingArguments) -> dict[str, Any]:
     own = {f.name for f in fields(args)} - {f.name for f in fields(TrainingArguments)}
     if not getattr(args, "lora_rank", 0):
         own -= OF_ADAPTERS
+    if not getattr(args, "picture_side", 0):
+        own.discard("picture_side")
     found = {name: getattr(args, name) for name in sorted(own | wanted)}
     return {name: getattr(value, "value", value) for name, value in found.items()}
