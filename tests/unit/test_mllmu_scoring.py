@@ -336,3 +336,55 @@ def test_zero_shot(data: Path, checkpoint: str, tmp_path: Path) -> None:
     assert evaluate(checkpoint, *words) == 0
     config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
     assert config["few_shot"] is False
+
+
+def test_an_interrupted_run_goes_on(
+    data: Path, checkpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, asked = people.complete, []
+    monkeypatch.setattr(people, "PORTION", 16)
+    monkeypatch.setattr(scoring, "NEW_TOKENS", 3)
+
+    def stops(*args: Any) -> list[str]:
+        if len(asked) > 20:
+            raise KeyboardInterrupt
+        asked.extend(args[2])
+        return real(*args)
+
+    words = ["--data", str(data), "--limit", "1"]
+    run = tmp_path / "run"
+    monkeypatch.setattr(people, "complete", stops)
+    assert evaluate(checkpoint, *words, "--output", str(run)) == 130
+    assert [path.name for path in run.iterdir()] == ["answers.partial"]
+    with (run / "answers.partial").open("a", encoding="utf-8") as file:
+        file.write('\n{"cut": "o')
+    before = len(asked)
+
+    def counts(*args: Any) -> list[str]:
+        asked.extend(args[2])
+        return real(*args)
+
+    monkeypatch.setattr(people, "complete", counts)
+    assert evaluate(checkpoint, *words, "--output", str(run)) == 0
+    texts = [(one.text, len(one.pictures)) for one in asked]
+    assert evaluate(checkpoint, *words, "--output", str(tmp_path / "whole")) == 0
+    whole = [(one.text, len(one.pictures)) for one in asked[len(texts) :]]
+    assert 20 < before < len(texts) and sorted(texts) == sorted(whole)
+    for name in ("metrics.json", "predictions.jsonl"):
+        assert (run / name).read_text() == (tmp_path / "whole" / name).read_text()
+    assert not (run / "answers.partial").exists()
+
+
+def test_answers_of_another_run_are_dropped(tmp_path: Path) -> None:
+    from unsee.evaluation.benchmarks.kept import Kept, state_of
+
+    file = tmp_path / "run" / "answers.partial"
+    Kept(file, {"seed": 0}).add({"a": "Oslo", "b": "李小龙"})
+    Kept(file, {"seed": 0}).add({"c": "Lima"})
+    assert Kept(file, {"seed": 0}).found == {"a": "Oslo", "b": "李小龙", "c": "Lima"}
+    assert Kept(file, {"seed": 1}).found == {}
+    Kept(file, {"seed": 1}).add({"a": "Rome"})
+    assert Kept(file, {"seed": 0}).found == {} and Kept(file, {"seed": 1}).found == {"a": "Rome"}
+    before = state_of(str(tmp_path))
+    file.write_text("changed")
+    assert state_of(str(tmp_path)) != before and state_of("owner/name") == []

@@ -10,7 +10,10 @@ from typing import Any
 from unsee.cli import evaluate_benchmark
 from unsee.cli.options import add_loading, loading_of
 
-INTERRUPTED = "nothing was written; run the same command again"
+INTERRUPTED = (
+    "no result was written; run the same command again (answers to MLLMU-Bench and UMU-Bench "
+    "are kept)"
+)
 
 EXAMPLES = """\
 examples:

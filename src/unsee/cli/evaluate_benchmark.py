@@ -45,6 +45,7 @@ def run(args: argparse.Namespace) -> None:
     from unsee.cli.options import loading_of
     from unsee.data.benchmarks.registry import get_benchmark
     from unsee.errors import UnseeError
+    from unsee.evaluation.benchmarks.kept import NAME, Kept, state_of
     from unsee.evaluation.runs import run_folder, show, write_run
 
     entry = get_benchmark(args.benchmark)
@@ -70,12 +71,21 @@ def run(args: argparse.Namespace) -> None:
         print(f"left out {name}: {reason}")
     how = (args.protocol, args.seed, args.batch_size)
     gold = _gold(args, forget, scorer, tables, how) if args.gold else None
+    data = args.data or entry.hub
+    scorer.kept = Kept(
+        output / NAME,
+        {
+            **{"model": [args.model, state_of(args.model)], "data": [data, state_of(data)]},
+            **{"benchmark": entry.name, "forget": forget, "few_shot": scorer.few_shot},
+            **{"how": how, "limit": args.limit, "loading": loading_of(args)},
+        },
+    )
     model, processor = load(args.model, **loading_of(args))
     metrics, rows = scorer.score(model, processor, tables, *how)
     if gold is not None:
         metrics |= scorer.against_gold(rows, gold[1])
         metrics |= {f"gold/{key}": value for key, value in gold[0].items()}
-    config = {"model": args.model, "benchmark": entry.name, "data": args.data or entry.hub}
+    config = {"model": args.model, "benchmark": entry.name, "data": data}
     if scorer.few_shot is not None:
         config["few_shot"] = scorer.few_shot
     config |= {"forget_config": forget, "protocol": args.protocol, "limit": args.limit}
@@ -83,6 +93,7 @@ def run(args: argparse.Namespace) -> None:
     config |= {"seed": args.seed, "left_out": dict(tables.left_out), **tables.notes}
     config |= {"wants": {key: dict(value) for key, value in entry.wants.items()}}
     write_run(output, metrics, config, rows)
+    scorer.kept.drop()
     show(metrics)
     print(f"written to {output}")
 

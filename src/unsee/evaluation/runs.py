@@ -26,15 +26,15 @@ def versions() -> dict[str, str]:
 
 
 def run_folder(folder: str | Path) -> Path:
-    """A folder that a run may be written to: new, empty, or of an earlier run.
+    """A folder that a run may be written to: new, empty, of an earlier run, or of an interrupted
+    one (`answers.partial`).
 
     Raises:
         UnseeError: it holds something else.
     """
     output = Path(folder)
-    if output.is_file() or (
-        output.is_dir() and any(output.iterdir()) and not (output / "config.yaml").exists()
-    ):
+    inside = {path.name for path in output.iterdir()} if output.is_dir() else set()
+    if output.is_file() or (inside - {"answers.partial"} and "config.yaml" not in inside):
         raise UnseeError(f"{output} holds something else: choose another --output")
     return output
 

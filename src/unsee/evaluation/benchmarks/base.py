@@ -10,6 +10,7 @@ from typing import Any
 from unsee.data.benchmarks.records import LazyPicture
 from unsee.data.benchmarks.registry import Benchmark, get_benchmark
 from unsee.errors import UnseeError
+from unsee.evaluation.benchmarks.kept import Kept
 
 CORRECTED, RELEASED = "corrected", "released"
 PROTOCOLS = (CORRECTED, RELEASED)
@@ -43,12 +44,14 @@ class Scorer(ABC):
         benchmark: its name in the registry.
         few_shot: whether examples are given, as the benchmark has it. `--zero-shot` makes it False,
             for models whose context they don't fit; None: the benchmark has none.
+        kept: where answers are kept as they come; scorers that don't use it start anew.
     """
 
     benchmark: str
     compares_with_gold: bool = False
     """Whether `against_gold` says something."""
     few_shot: bool | None = None
+    kept: Kept | None = None
 
     @property
     def entry(self) -> Benchmark:

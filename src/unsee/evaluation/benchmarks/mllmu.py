@@ -119,6 +119,7 @@ class MLLMUScorer(Scorer):
         rows = put(
             *(model, processor, plan, dict.fromkeys(SHOTS, NEW_TOKENS), protocol, batch_size),
             progress=progress,
+            kept=self.kept,
             names={kind: f"{kind} with examples" for kind in with_shots},
         )
         for row in rows:

@@ -13,6 +13,10 @@ from unsee.errors import UnseeError
 from unsee.evaluation.answering import Asked, complete
 from unsee.evaluation.benchmarks.asking import check_lengths, letter_choices
 from unsee.evaluation.benchmarks.base import RELEASED, check_pictures
+from unsee.evaluation.benchmarks.kept import Kept, key_of
+
+PORTION = 128
+"""Answers after which they are kept."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ def put(
     batch_size: int,
     progress: bool = True,
     names: Mapping[str, str] | None = None,
+    kept: Kept | None = None,
 ) -> list[dict[str, Any]]:
     """Asks all questions; by the released protocol one at a time.
 
@@ -73,6 +78,7 @@ def put(
         batch_size: prompts at a time.
         progress: show progress bars.
         names: kind -> what an error calls it.
+        kept: answers that are there already are taken from it, new ones go to it.
 
     Returns:
         One row a question, not judged yet; by the corrected protocol lettered questions have
@@ -91,7 +97,8 @@ def put(
     size = 1 if protocol == RELEASED else batch_size
     rows: dict[int, dict[str, Any]] = {}
     for kind, chosen in numbers.items():
-        said = complete(model, processor, prompts[kind], size, new_tokens[kind], progress)
+        part = [plan[n] for n in chosen]
+        said = _answers(model, processor, part, new_tokens[kind], size, progress, kept)
         for n, text in zip(chosen, said, strict=True):
             # The scripts take what stands before the model goes on as ASSISTANT.
             text = text.split("ASSISTANT:")[0].strip() if protocol == RELEASED else text
@@ -105,6 +112,33 @@ def put(
         for n, letter in zip(chosen, found, strict=True):
             rows[n]["likeliest"] = letter == plan[n].item.answer
     return [rows[n] for n in range(len(plan))]
+
+
+def _answers(
+    model: Any,
+    processor: Any,
+    plan: Sequence[Asking],
+    new_tokens: int,
+    size: int,
+    progress: bool,
+    kept: Kept | None,
+) -> list[str]:
+    """The answers; with `kept`, those that are not there yet, portion by portion."""
+    prompts = [one.prompt for one in plan]
+    if kept is None:
+        return complete(model, processor, prompts, size, new_tokens, progress)
+    keys = [
+        key_of(one.prompt.text, f"{one.set} {one.item.id} {one.pose}", new_tokens) for one in plan
+    ]
+    missing = [n for n, key in enumerate(keys) if key not in kept.found]
+    missing.sort(key=lambda n: (len(prompts[n].pictures), len(prompts[n].text)))
+    portion = max(PORTION // size, 1) * size
+    for start in range(0, len(missing), portion):
+        chosen = missing[start : start + portion]
+        asked = [prompts[n] for n in chosen]
+        said = complete(model, processor, asked, size, new_tokens, progress)
+        kept.add({keys[n]: text for n, text in zip(chosen, said, strict=True)})
+    return [kept.found[key] for key in keys]
 
 
 def _row(one: Asking, text: str) -> dict[str, Any]:

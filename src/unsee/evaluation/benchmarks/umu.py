@@ -159,7 +159,8 @@ class UMUScorer(Scorer):
         check_protocol(protocol)
         texts = TextScores()
         plan = list(self.plan(processor, tables, protocol))
-        rows = put(model, processor, plan, NEW_TOKENS, protocol, batch_size, progress)
+        how = (NEW_TOKENS, protocol, batch_size, progress)
+        rows = put(model, processor, plan, *how, kept=self.kept)
         for row in rows:
             if protocol == RELEASED:
                 judge_released(row, texts)
