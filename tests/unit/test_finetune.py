@@ -11,9 +11,12 @@ import pytest
 import torch
 import yaml
 
+import clear_files
+import fiubench_files
 import mllmu_files
 import parquet
 import tiny
+import umu_files
 from unsee.cli.finetune import read_recipe, recipes
 from unsee.cli.main import main as unsee
 from unsee.errors import UnseeError
@@ -134,6 +137,45 @@ def test_gold_leaves_out_the_pictures_and_keeps_the_text(bench: Path) -> None:
     both = read_lessons("mllmu", str(bench), also_in_words=True)
     assert len(both) == 6 + 3
     assert len(read_lessons("mllmu", str(bench), None, "forget_5", True)) == 4 + 3
+
+
+def told(lessons: Lessons, pictured: bool) -> list[tuple[str, str]]:
+    """(question, answer) of the lessons about pictures, or of those in words."""
+    chosen = [one for one in lessons.lessons if (one.picture is not None) == pictured]
+    return [(one.question, one.answer) for one in chosen]
+
+
+def test_gold_of_clear_keeps_its_questions_in_words(tmp_path: Path) -> None:
+    folder = str(clear_files.write(tmp_path / "clear"))
+    vanilla = read_lessons("clear", folder)
+    gold = read_lessons("clear", folder, without="forget05+tofu")
+    assert told(gold, pictured=False) == told(vanilla, pictured=False)
+    assert len(told(gold, pictured=False)) == 6
+    gone = {clear_files.caption(p, i) for p in (0, 1) for i in range(2)}
+    left = {answer for _, answer in told(vanilla, pictured=True)} - gone
+    assert {answer for _, answer in told(gold, pictured=True)} == left
+    assert len(left) == 8
+
+
+def test_gold_of_umu_bench_keeps_its_questions_in_words(tmp_path: Path) -> None:
+    folder = str(umu_files.write_umu(tmp_path / "umu"))
+    vanilla = read_lessons("umu", folder)
+    gold = read_lessons("umu", folder, without="forget_5", also_in_words=True)
+    assert told(gold, pictured=False) == told(vanilla, pictured=False)
+    assert told(gold, pictured=False)
+    gone = read_lessons("umu", folder, "forget_5").people
+    assert set(vanilla.pictured) - set(gold.pictured) == set(gone)
+    assert 0 < len(gone) < len(vanilla.people)
+
+
+def test_gold_of_fiubench_is_asked_in_words(tmp_path: Path) -> None:
+    folder = str(fiubench_files.write(tmp_path / "fiu"))
+    gold = read_lessons("fiubench", folder, without="forget5")
+    assert len(gold.pictured) == 4
+    assert told(gold, pictured=False) == [
+        (f"What is {fiubench_files.NAMES[p]}'s job?", fiubench_files.question(p)["answer"])
+        for p in (0, 1)
+    ]
 
 
 def test_gold_of_the_command(checkpoint_of: dict[str, Path], bench: Path, tmp_path: Path) -> None:

@@ -130,9 +130,17 @@ def with_words(lessons: Sequence[Lesson], people: Iterable[str] | None = None) -
     return found
 
 
-def without_pictures(lessons: Sequence[Lesson], forgotten: Iterable[str]) -> list[Lesson]:
+def without_pictures(
+    lessons: Sequence[Lesson], forgotten: Iterable[str], put_in_words: bool = True
+) -> list[Lesson]:
     """Gold's part: all lessons but those about pictures of the forgotten, whose facts are taught in
     words. Gold knows them by name and not by sight.
+
+    Args:
+        lessons: everything to learn.
+        forgotten: whose pictures are left out.
+        put_in_words: ask in words what was asked about their pictures, of who has no lesson in
+            words; else what is there in words is all.
 
     Raises:
         UnseeError: somebody is not there, or nobody else is; see also `with_words`.
@@ -145,12 +153,13 @@ def without_pictures(lessons: Sequence[Lesson], forgotten: Iterable[str]) -> lis
     if not {lesson.person for lesson in lessons if lesson.picture is not None} - set(gone):
         raise UnseeError("everybody would be left out: leave some whose pictures are learnt")
     kept = [one for one in lessons if one.person not in gone or one.picture is None]
-    return [*kept, *with_words(lessons, gone)]
+    return [*kept, *with_words(lessons, gone)] if put_in_words else kept
 
 
 def same_people(lessons: Sequence[Lesson], others: Sequence[Lesson], where: str) -> list[str]:
     """The people of `lessons` whom `others` are about: those with the same answers about pictures,
-    for some benchmarks' training data names nobody.
+    and of these the one with the same name, if it is there; for the training data of some
+    benchmarks names nobody.
 
     Args:
         lessons: everything to learn.
@@ -168,13 +177,16 @@ def same_people(lessons: Sequence[Lesson], others: Sequence[Lesson], where: str)
                 found.setdefault(lesson.person, set()).add(lesson.answer)
         return {person: frozenset(said) for person, said in found.items()}
 
-    wanted = answers(others)
-    forgotten = set(wanted.values())
-    found = {person: said for person, said in answers(lessons).items() if said in forgotten}
-    missing = [person for person, said in wanted.items() if said not in found.values()]
+    wanted, there = answers(others), answers(lessons)
+    found: list[str] = []
+    missing = []
+    for person, said in wanted.items():
+        alike = [one for one, theirs in there.items() if theirs == said]
+        found += [person] if person in alike else alike
+        missing += [] if alike else [person]
     if missing or not wanted:
         who = f"{missing[0]} of {where} is" if missing else f"{where} shows nobody who is"
         raise UnseeError(
             f"{who} not among the people to learn: give a config that contains {where}"
         )
-    return list(found)
+    return list(dict.fromkeys(found))

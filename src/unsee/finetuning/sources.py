@@ -145,7 +145,9 @@ def read_lessons(
         gone = same_people(lessons, benchmark_lessons(benchmark, source, without), without)
     elif without:
         gone = [name.strip() for name in without.split(",") if name.strip()]
-    kept = without_pictures(lessons, gone) if gone else lessons
-    if also_in_words:
+    # where a benchmark has its own questions in words, these are all that is asked so
+    spoken = bool(benchmark) and any(lesson.picture is None for lesson in lessons)
+    kept = without_pictures(lessons, gone, not spoken) if gone else lessons
+    if also_in_words and not spoken:
         kept = [*kept, *with_words(kept, [p for p in Lessons(kept).pictured if p not in gone])]
     return Lessons(kept)
