@@ -15,13 +15,16 @@ from unsee.errors import UnseeError
 INTERRUPTED = "run the same command again to go on from the last checkpoint"
 
 DESCRIPTION = """\
-Make a model forget the people on a folder of pictures. No questions and no names are needed.
-A sub-folder is a person; a flat folder is taken as one person. OUT becomes a complete
-transformers checkpoint, written only when it is whole."""
+Make a model forget the people on pictures: folders, JSONL, LLaVA conversations, data sets
+(docs/own-pictures.md). vkd needs no questions and no names; methods that run the language model
+need a question and an answer with every picture. In a folder a sub-folder is a person; a flat
+folder is taken as one person. OUT becomes a complete transformers checkpoint, written only when it
+is whole."""
 
 EXAMPLES = """\
 examples:
   unsee unlearn --model M --forget ./him --retain ./others --output out
+  unsee unlearn --model M --forget him.jsonl --retain saved_dataset --output out
   unsee unlearn --config run.yaml --output out        (the same options as YAML; flags win)
   unsee unlearn --model M --forget F --retain R --output out --push-to-hub me/model --private
   unsee unlearn --model M --forget F --retain R --output out --max_steps 500 --learning_rate 1e-4
@@ -38,10 +41,10 @@ def _own_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="YAML", help="options from a file; flags win over it")
     parser.add_argument("--method", help="see `unsee methods` (default: vkd)")
     parser.add_argument("--model", help="checkpoint to start from: a folder or a name on the hub")
-    parser.add_argument("--forget", metavar="DIR", help="pictures of the people to forget")
-    parser.add_argument("--retain", metavar="DIR", help="pictures of other people, to be kept")
+    parser.add_argument("--forget", metavar="DATA", help="pictures of the people to forget")
+    parser.add_argument("--retain", metavar="DATA", help="pictures of other people, to be kept")
     parser.add_argument(
-        "--strangers", metavar="DIR", help="pictures of people whom the model never learnt"
+        "--strangers", metavar="DATA", help="pictures of people whom the model never learnt"
     )
     parser.add_argument("--output", metavar="OUT", help="folder of the new checkpoint")
     parser.add_argument("--overwrite", action="store_true", help="replace a run in OUT")
@@ -154,43 +157,60 @@ def _hash(*sides: Any) -> str:
     return hashlib.blake2b(seen.encode(), digest_size=8).hexdigest()
 
 
+def _with_questions(method: str, pictures: Any) -> Any:
+    from unsee.methods.registry import list_methods
+
+    try:
+        return pictures.with_questions()
+    except UnseeError as error:
+        silent = ", ".join(m.name for m in list_methods() if not m.runs_language)
+        raise UnseeError(
+            f"{method} needs a `question` and an `answer` with every picture; {error}: add them "
+            f"(docs/own-pictures.md; `unsee data probe` asks the model), or choose {silent}"
+        ) from error
+
+
 def run(args: argparse.Namespace) -> None:
-    """Reads both folders, checks them, unlearns."""
+    """Reads both sides, checks them, unlearns."""
     import sys
 
     from unsee.checkpoints import check_loadable
-    from unsee.data.pictures import check_disjoint, read_pictures
-    from unsee.distributed import is_first
+    from unsee.data.own import read_own
+    from unsee.data.pictures import check_disjoint
+    from unsee.distributed import is_first, prepare
     from unsee.hub import check_push
-    from unsee.methods.registry import get_method, list_methods
+    from unsee.methods.registry import get_method
+    from unsee.methods.run import configure, unlearn
 
-    if get_method(args.method).runs_language:
-        silent = ", ".join(m.name for m in list_methods() if not m.runs_language)
-        raise UnseeError(
-            f"{args.method} needs a `question` and an `answer` with every picture, and folders of "
-            f"pictures hold none: choose {silent}, or use its trainer in Python"
-        )
+    prepare()
+    config = configure(get_method(args.method).classes()[1], Path(args.output), args.options)
     how = loading_of(args)
     check_loadable(args.model, **how)
     if args.push_to_hub:
         check_push(args.push_to_hub, args.private)
-    forget, retain = read_pictures(args.forget), read_pictures(args.retain)
-    for line in [*forget.warnings(), *retain.warnings()]:
-        if is_first():
-            print(f"unsee: warning: {line}", file=sys.stderr)
+    forget, retain = read_own(args.forget), read_own(args.retain)
+    strangers = read_own(args.strangers) if args.strangers else None
+    for side in (forget, retain, strangers):
+        for line in side.warnings() if side else ():
+            if is_first():
+                print(f"unsee: warning: {line}", file=sys.stderr)
     check_disjoint(forget, retain)
-    strangers = read_pictures(args.strangers) if args.strangers else None
+    asked = getattr(config, "runs_language", True)
+    sides: tuple[Any, Any] = (forget, retain)
+    if asked:
+        sides = _with_questions(args.method, forget), _with_questions(args.method, retain)
+    counts = [f"{len(forget)} pictures to forget", f"{len(retain)} to keep"]
+    if asked:
+        counts = [f"{c}, {len(s)} questions" for c, s in zip(counts, sides, strict=True)]
     if is_first():
-        print(f"{len(forget)} pictures to forget, {len(retain)} to keep")
-    from unsee.methods.run import unlearn
+        print("; ".join(counts) if asked else ", ".join(counts))
 
-    describe = {"forget": args.forget, "retain": args.retain, "pictures": _hash(forget, retain)}
+    describe = {"forget": args.forget, "retain": args.retain, "pictures": _hash(*sides)}
     if strangers is not None:
-        describe |= {"strangers": args.strangers, "pictures": _hash(forget, retain, strangers)}
+        describe |= {"strangers": args.strangers, "pictures": _hash(*sides, strangers)}
     metrics = unlearn(
         args.model,
-        forget,
-        retain,
+        *sides,
         Path(args.output),
         method=args.method,
         options=args.options,

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from unsee.anatomy.anatomy import PICTURES
 from unsee.data.augment import varied
+from unsee.data.pixels import shown
 from unsee.data.prompts import encode, has_second_tokenizer, prompt_of
 from unsee.errors import UnseeError
 
@@ -36,14 +39,25 @@ def evenly(total: int, count: int) -> list[int]:
     return [i * total // count for i in range(count)]
 
 
+def _picture(example: Mapping[str, Any]) -> Any:
+    """The picture of an example as processors take it: of an array so low that its rows might be
+    taken for channels, a `PIL.Image`."""
+    from PIL import Image
+
+    picture = shown(example)
+    if isinstance(picture, np.ndarray) and picture.ndim == 3 and picture.shape[0] <= 4:
+        return Image.fromarray(picture) if picture.shape[-1] == 3 else picture
+    return picture
+
+
 class PictureCollator:
     """Pictures alone, for methods that never run the language model.
 
     Args:
         processing_class: the model's processor.
 
-    Called with examples that hold an `image`; returns the image processor's batch, for LLaVA
-    `pixel_values` [B, 3, H, W], and the number of `pictures`. What reads the picture with a
+    Called with examples that hold an `image`, and perhaps a `crop` of it; returns the image
+    processor's batch, for LLaVA `pixel_values` [B, 3, H, W], and the number of `pictures`. What reads the picture with a
     question in mind (InstructBLIP's Q-Former) gets `NEUTRAL` for one.
     """
 
@@ -57,7 +71,7 @@ class PictureCollator:
     def __call__(self, examples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         import torch
 
-        pictures = [[example["image"]] for example in examples]
+        pictures = [[_picture(example)] for example in examples]
         batch = dict(self.images(images=pictures, return_tensors="pt", **self.options))
         batch = {key: value for key, value in batch.items() if isinstance(value, torch.Tensor)}
         if self.words is not None:
@@ -73,9 +87,9 @@ class QuestionCollator:
     Args:
         processing_class: the model's processor, with tokenizer and chat template.
 
-    Called with examples that hold `image`, `question` and `answer`; an `image` of None asks in
-    words alone (then of all examples of the batch). Returns the processor's batch and `labels`
-    [B, T], -100 but on the answer's tokens.
+    Called with examples that hold `image`, perhaps a `crop` of it, `question` and `answer`; an
+    `image` of None asks in words alone (then of all examples of the batch). Returns the processor's
+    batch and `labels` [B, T], -100 but on the answer's tokens.
 
     Raises:
         UnseeError: an example lacks a question or an answer.
@@ -99,7 +113,7 @@ class QuestionCollator:
                 )
         tokenizer = self.processor.tokenizer
         ends = [f" {example['answer']}{tokenizer.eos_token or ''}" for example in examples]
-        pictures = [[e["image"]] for e in examples if e.get("image") is not None]
+        pictures = [[_picture(e)] for e in examples if e.get("image") is not None]
         prompts = [self._prompt(example) for example in examples]
         batch = encode(self.processor, prompts, pictures, ends, side="right")
         labels = batch["input_ids"].new_full(batch["input_ids"].shape, -100)
@@ -188,7 +202,8 @@ class PairedDataset:
         if self.vary is None or example.get("image") is None:
             return example
         seed = (self.vary, side, self.epoch, index)
-        return {**example, "image": varied(example["image"], seed, self.mirror)}
+        kept = {key: value for key, value in example.items() if key != "crop"}
+        return {**kept, "image": varied(shown(example), seed, self.mirror)}
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         forget = index % len(self.forget)

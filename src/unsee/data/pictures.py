@@ -1,9 +1,11 @@
-"""Folders of pictures as people have them: nested, mixed formats, a broken file among them.
+"""Sets of pictures as people have them: nested, mixed formats, a broken file among them.
 
-- every file is decoded once when the folder is read: what cannot be is named and left out
-- pictures come out upright, opaque and RGB, whatever they were on disk
+- every picture is decoded once when a set is read: what cannot be is named and left out
+- pictures come out upright, opaque and RGB, whatever they were on disk (`data/pixels.py`)
 - a sub-folder is a person: `him/1.jpg` and `him/holiday/2.jpg` are pictures of `him`
 - the same picture in two sets is found by its pixels, so renaming or re-packing does not hide it
+
+Folders of pictures are read here; the other forms of data (`data/own.py`) become the same sets.
 """
 
 from __future__ import annotations
@@ -11,80 +13,176 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import struct
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any
 
+from unsee.data.looks import look_of
+from unsee.data.pixels import Box, load_rgb, reason_of, to_rgb, verify
 from unsee.errors import UnseeError
 
 if TYPE_CHECKING:
     from PIL import Image
 
-SUFFIXES = frozenset(".png .jpg .jpeg .webp .bmp .gif .tif .tiff .ppm".split())
+__all__ = ["PictureSet", "Shot", "check_disjoint", "find_same", "load_rgb", "read_pictures"]
+__all__ += ["to_rgb"]
+
+SUFFIXES = frozenset(".png .jpg .jpeg .jfif .webp .bmp .gif .tif .tiff .ppm".split())
 """Names that are taken for pictures, in lower case; other files are counted and ignored."""
+WARNINGS = 20
+"""Pictures that are named one by one, when many are left out."""
 
 
-class Picture(TypedDict):
-    """One picture of a set: upright RGB pixels, where they came from, and whose they are."""
+@dataclass(frozen=True)
+class Shot:
+    """One picture of a set, not decoded.
 
-    image: Image.Image
-    path: str
-    person: str | None
+    Attributes:
+        path: its file; for a picture inside a data set, what it is called in messages.
+        source: where its bytes come from.
+        person: who is on it, None if nobody says so.
+        crop: the part of the upright picture that counts; None: all of it.
+        asked: questions about it with their answers.
+        unanswered: questions about it without an answer.
+        where: the line that names it, `facts.jsonl:3`, where a file lists the pictures.
+        digest: hash of its RGB pixels, those within the crop box.
+        look: see `data/looks.py`.
+        format: `JPEG`, `PNG`, …
+        size: width and height, within the crop box and at most `LARGEST`.
+    """
+
+    path: Path
+    source: Path | Callable[[], bytes | Path]
+    person: str | None = None
+    crop: Box | None = None
+    asked: tuple[tuple[str, str], ...] = ()
+    unanswered: tuple[str, ...] = ()
+    where: Path | None = None
+    digest: str = ""
+    look: bytes = b""
+    format: str = ""
+    size: tuple[int, int] = (0, 0)
+
+    def load(self) -> Image.Image:
+        """The picture, RGB; raises whatever decoders raise."""
+        return load_rgb(self._bytes(), self.crop)
+
+    def _bytes(self) -> bytes | Path:
+        return self.source if isinstance(self.source, Path) else self.source()
 
 
 @dataclass(frozen=True)
 class PictureSet:
-    """The readable pictures of a folder, as a map-style dataset that decodes on access.
+    """The readable pictures of a folder or a file, as a map-style dataset that decodes on access.
+
+    Items are `{"image": PIL.Image, "path": str, "person": str | None}`, one a picture, cut to its
+    crop box; see `with_questions` for items that hold a question and an answer.
 
     Attributes:
-        folder: the folder that was read.
-        paths: the pictures, sorted by path.
-        people: for each picture the first sub-folder that it lies in, None directly in `folder`.
-        digests: for each picture a hash of its decoded RGB pixels.
-        broken: files that should be pictures and cannot be read, each with the reason.
+        folder: the folder or file that was read.
+        shots: the pictures.
+        broken: what should be a picture and cannot be read, each with the reason.
         ignored: how many files of each other suffix were passed over.
     """
 
     folder: Path
-    paths: list[Path]
-    people: list[str | None]
-    digests: list[str]
+    shots: list[Shot]
     broken: list[tuple[Path, str]] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def paths(self) -> list[Path]:
+        """Where the pictures are."""
+        return [shot.path for shot in self.shots]
+
+    @property
+    def people(self) -> list[str | None]:
+        """Who is on each picture."""
+        return [shot.person for shot in self.shots]
+
+    @property
+    def digests(self) -> list[str]:
+        """A hash of the RGB pixels of each picture."""
+        return [shot.digest for shot in self.shots]
+
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.shots)
 
-    def __getitem__(self, index: int) -> Picture:
-        path = self.paths[index]
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        shot = self.shots[index]
         try:
-            image = load_rgb(path)
+            image = shot.load()
         except Exception as error:
-            raise UnseeError(f"{path} can no longer be read: {_reason(error)}") from error
-        return {"image": image, "path": str(path), "person": self.people[index]}
+            raise UnseeError(f"{shot.path} can no longer be read: {reason_of(error)}") from error
+        return {"image": image, "path": str(shot.path), "person": shot.person}
 
-    def __iter__(self) -> Iterator[Picture]:
+    def __iter__(self) -> Iterator[dict[str, Any]]:
         return (self[index] for index in range(len(self)))
 
+    def with_questions(self) -> AskedSet:
+        """The same pictures with the questions about them, an item a question.
+
+        Raises:
+            UnseeError: a picture has no question with an answer.
+        """
+        bare = [shot for shot in self.shots if not shot.asked]
+        if bare:
+            count = "none" if len(bare) == len(self) else f"not all (as {bare[0].path})"
+            raise UnseeError(
+                f"of the {len(self)} pictures in {self.folder} {count} have a `question` and an "
+                "`answer`"
+            )
+        return AskedSet(self)
+
     def warnings(self) -> list[str]:
-        """One line for each file that was left out; one for all files of other kinds."""
+        """One line for each picture that was left out; one for all files of other kinds."""
         lines = [f"left out {path}: {reason}" for path, reason in self.broken]
+        if len(lines) > WARNINGS:
+            more = len(lines) - WARNINGS
+            lines[WARNINGS:] = [f"left out {more} more: `unsee data check {self.folder}` lists all"]
         if self.ignored:
             lines.append(f"ignored in {self.folder}: {_tally(self.ignored)} (unknown as pictures)")
         return lines
 
 
-def read_pictures(folder: str | os.PathLike[str]) -> PictureSet:
+class AskedSet:
+    """Pictures with a question and its answer, as a map-style dataset that decodes on access.
+
+    Items are those of the set with `question` and `answer`, one for every question.
+
+    Args:
+        pictures: every one of them with a question at least.
+    """
+
+    def __init__(self, pictures: PictureSet) -> None:
+        self.pictures = pictures
+        self.pairs = [
+            (index, pair) for index, shot in enumerate(pictures.shots) for pair in shot.asked
+        ]
+
+    @property
+    def digests(self) -> list[str]:
+        """A hash of pixels, question and answer of each item."""
+        return [f"{self.pictures.shots[i].digest}{q}\n{a}\n" for i, (q, a) in self.pairs]
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        picture, (question, answer) = self.pairs[index]
+        return {**self.pictures[picture], "question": question, "answer": answer}
+
+
+def read_pictures(folder: str | os.PathLike[str], may_be_empty: bool = False) -> PictureSet:
     """Reads a folder and its sub-folders; hidden files and folders are passed over.
 
     Args:
         folder: where the pictures are.
+        may_be_empty: return the empty set where nothing is readable, to tell what is broken.
 
     Returns:
         The pictures that can be decoded; the others are named in `broken`.
@@ -98,53 +196,33 @@ def read_pictures(folder: str | os.PathLike[str]) -> PictureSet:
     if not root.is_dir():
         raise UnseeError(f"{root} is a file: give the folder that holds the pictures")
     broken: list[tuple[Path, str]] = []
-    candidates: list[Path] = []
-    ignored: Counter[str] = Counter()
-    for path in _files(root, broken):
-        if path.suffix.lower() in SUFFIXES:
-            candidates.append(path)
-        else:
-            ignored[path.suffix.lower() or "no suffix"] += 1
-
-    paths, digests = [], []
-    for path, digest, reason in _checked(root, candidates):
-        if reason:
-            broken.append((path, reason))
-        else:
-            paths.append(path)
-            digests.append(digest)
-    if not paths:
-        raise UnseeError(_nothing(root, broken, ignored))
-    people = [_person(root, path) for path in paths]
-    return PictureSet(root, paths, people, digests, sorted(broken), ignored)
+    candidates, ignored = sorted_files(root, broken)
+    shots = [Shot(path, path, person_in(root, path)) for path in candidates]
+    return examined(root, shots, broken, ignored, may_be_empty)
 
 
-def load_rgb(path: str | os.PathLike[str]) -> Image.Image:
-    """Decodes one picture as upright, opaque RGB; an animation gives its first frame.
+def examined(
+    root: Path,
+    candidates: Sequence[Shot],
+    broken: list[tuple[Path, str]],
+    ignored: Counter[str] | None = None,
+    may_be_empty: bool = False,
+) -> PictureSet:
+    """The set of those candidates that can be decoded.
 
     Raises:
-        OSError: the file is missing, truncated or no picture.
+        UnseeError: none can; with `may_be_empty`, there are none.
     """
-    from PIL import Image
-
-    with Image.open(path) as image:
-        return to_rgb(image)
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """A picture of any mode as RGB: turned upright by EXIF, transparency on white, 16 bit to 8."""
-    from PIL import Image, ImageOps
-
-    # A damaged EXIF block says nothing about the pixels.
-    with suppress(SyntaxError, ValueError, KeyError, TypeError, struct.error, OSError):
-        image = ImageOps.exif_transpose(image)
-    if image.mode.startswith(("I", "F")):
-        image = _eight_bits(image)
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    image = image.convert("RGBA")
-    white = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(white, image).convert("RGB")
+    ignored = Counter() if ignored is None else ignored
+    shots: list[Shot] = []
+    for shot in _checked(root, candidates):
+        if isinstance(shot, Shot):
+            shots.append(shot)
+        else:
+            broken.append(shot)
+    if not shots and not (may_be_empty and broken):
+        raise UnseeError(_nothing(root, broken, ignored))
+    return PictureSet(root, shots, sorted(broken, key=_in_order), ignored)
 
 
 def find_same(forget: PictureSet, retain: PictureSet) -> list[tuple[Path, Path]]:
@@ -174,11 +252,23 @@ def check_disjoint(forget: PictureSet, retain: PictureSet) -> None:
     )
 
 
-def _files(root: Path, broken: list[tuple[Path, str]]) -> list[Path]:
+def sorted_files(root: Path, broken: list[tuple[Path, str]]) -> tuple[list[Path], Counter[str]]:
+    """The files below `root` that should be pictures, and how many there are of other suffixes."""
+    candidates: list[Path] = []
+    ignored: Counter[str] = Counter()
+    for path in files_below(root, broken):
+        if path.suffix.lower() in SUFFIXES:
+            candidates.append(path)
+        else:
+            ignored[path.suffix.lower() or "no suffix"] += 1
+    return candidates, ignored
+
+
+def files_below(root: Path, broken: list[tuple[Path, str]]) -> list[Path]:
     """All files below `root`, sorted, hidden ones apart; links to folders are followed once."""
 
     def unreadable(error: OSError) -> None:
-        broken.append((Path(error.filename), _reason(error)))
+        broken.append((Path(error.filename), reason_of(error)))
 
     found: list[Path] = []
     seen: set[str] = set()
@@ -193,12 +283,13 @@ def _files(root: Path, broken: list[tuple[Path, str]]) -> list[Path]:
     return sorted(found)
 
 
-def _person(root: Path, path: Path) -> str | None:
+def person_in(root: Path, path: Path) -> str | None:
+    """The first sub-folder that a picture lies in, None directly in `root`."""
     parts = path.relative_to(root).parts
     return parts[0] if len(parts) > 1 else None
 
 
-def _checked(root: Path, candidates: list[Path]) -> Iterator[tuple[Path, str, str]]:
+def _checked(root: Path, candidates: Sequence[Shot]) -> Iterator[Shot | tuple[Path, str]]:
     """`_check` of every candidate, in order, on several threads; progress when it takes long."""
     from PIL import Image
     from tqdm.auto import tqdm
@@ -208,60 +299,37 @@ def _checked(root: Path, candidates: list[Path]) -> Iterator[tuple[Path, str, st
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             results = pool.map(_check, candidates)
-            bar = tqdm(results, f"reading {root}", len(candidates), unit="picture", delay=2)
-            for path, (digest, reason) in zip(candidates, bar, strict=True):
-                yield path, digest, reason
+            yield from tqdm(results, f"reading {root}", len(candidates), unit="picture", delay=2)
         finally:
             pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for what is queued
 
 
-def _check(path: Path) -> tuple[str, str]:
-    """The hash of a picture's pixels and an empty reason, or the reason why it cannot be read."""
-    from PIL import Image
-
+def _check(shot: Shot) -> Shot | tuple[Path, str]:
+    """The picture with what is known after decoding it, or why it cannot be decoded."""
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            return "", "not a regular file"
-        if status.st_size == 0:
-            return "", "empty file"
-        with Image.open(path) as image:
-            image.verify()
-        pixels = load_rgb(path)
+        if isinstance(shot.source, Path):
+            status = shot.source.stat()
+            if not stat.S_ISREG(status.st_mode):
+                raise ValueError("not a regular file")
+            if status.st_size == 0:
+                raise ValueError("empty file")
+        data = shot._bytes()
+        kind = verify(data)
+        pixels = load_rgb(data, shot.crop)
     except Exception as error:  # decoders raise anything on damaged files
-        return "", _reason(error)
+        reason = reason_of(error)
+        named = f"{shot.path}: " if shot.where not in (None, shot.path) else ""
+        return shot.where or shot.path, f"{named}{reason}"
     digest = hashlib.blake2b(repr(pixels.size).encode(), digest_size=16)
     digest.update(pixels.tobytes())
-    return digest.hexdigest(), ""
+    return replace(shot, digest=digest.hexdigest(), look=look_of(pixels), format=kind, size=pixels.size)
 
 
-def _reason(error: Exception) -> str:
-    from PIL import Image, UnidentifiedImageError
-
-    if isinstance(error, UnidentifiedImageError):
-        return "not a picture"
-    if isinstance(error, (Image.DecompressionBombWarning, Image.DecompressionBombError)):
-        return f"more than {Image.MAX_IMAGE_PIXELS} pixels"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """A greyscale picture of 16- or 32-bit integers, or of floats up to 1 or 255, as 8 bit."""
-    import numpy as np
-    from PIL import Image
-
-    values = np.asarray(image).astype(np.float64)
-    top = float(values.max(initial=0.0))
-    if image.mode == "F":
-        white = 1.0 if top <= 1 else 255.0
-    elif image.mode.startswith("I;16"):
-        white = 65535.0
-    else:  # mode I: 8 or 16 bits in a 32-bit integer as a rule
-        white = 255.0 if top <= 255 else 65535.0 if top <= 65535 else float(2**31 - 1)
-    scaled = np.nan_to_num(values / white).clip(0, 1) * 255
-    return Image.fromarray(scaled.round().astype(np.uint8))
+def _in_order(broken: tuple[Path, str]) -> tuple[str, int]:
+    """Line 9 comes before line 10."""
+    name = str(broken[0])
+    start = name.rstrip("0123456789")
+    return start, int(name[len(start) :] or 0)
 
 
 def _nothing(root: Path, broken: list[tuple[Path, str]], ignored: Counter[str]) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from unsee.data.collate import evenly
+from unsee.data.pixels import shown
 from unsee.data.records import PRIVATE, PictureKey, Question
 from unsee.errors import UnseeError
 from unsee.evaluation.answering import answer, option_log_likelihoods
@@ -155,9 +156,9 @@ class StrangerCriterion:
             example = forget[index]
             pictures = self.people.setdefault(example.get("person"), [])
             if len(pictures) < PICTURES:
-                pictures.append(example["image"])
+                pictures.append(shown(example))
         chosen = evenly(len(strangers), 2 * PICTURES)
-        self.strangers = [strangers[i]["image"] for i in chosen]
+        self.strangers = [shown(strangers[i]) for i in chosen]
         training = model.training
         self.said = said_by(model, processor, self.people)
         self.before = self(model)

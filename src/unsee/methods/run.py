@@ -68,7 +68,12 @@ def _nothing_without_checkpoint(work: Path) -> Iterator[None]:
         raise
 
 
-def _configure(config_class: Any, work: Path, options: Mapping[str, Any]) -> Any:
+def configure(config_class: Any, work: Path, options: Mapping[str, Any]) -> Any:
+    """The configuration of a method.
+
+    Raises:
+        UnseeError: an option does not exist, or its value is none that it can have.
+    """
     try:
         return config_class(output_dir=str(work), **options)
     except (ValueError, TypeError) as error:
@@ -172,7 +177,7 @@ def unlearn(
     if output.is_symlink() or output.name in ("", ".."):
         output = output.resolve()
     distributed.prepare()
-    args = _configure(config_class, work_of(output), options or {})
+    args = configure(config_class, work_of(output), options or {})
     distributed.check_launched()
     if args.save_adapter == "adapter" and is_adapter(model_source):
         raise UnseeError(

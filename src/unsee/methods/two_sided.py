@@ -23,6 +23,7 @@ from transformers.utils import logging
 from unsee import distributed
 from unsee.anatomy.families import LANGUAGE
 from unsee.data.collate import QuestionCollator, evenly
+from unsee.data.pixels import shown
 from unsee.data.records import PRIVATE, PictureKey, Question
 from unsee.errors import UnseeError, check_offered
 from unsee.evaluation.answering import answer
@@ -188,17 +189,17 @@ class TwoSidedTrainer(VKDTrainer):
         pairs, strangers = self.train_dataset, self.strangers
         if not strangers:
             return []
-        shown, asked = {}, []
+        pictures, asked = {}, []
         for number, index in enumerate(evenly(len(strangers), HELD_STRANGERS)):
             key = PictureKey(number, "given", index)
-            shown[key] = strangers[index]["image"]
+            pictures[key] = shown(strangers[index])
             question = pairs.retain[(7919 * number) % len(pairs.retain)]["question"]
             asked.append(Question("", number, "", key, PRIVATE, "", question, ""))
         said = distributed.agreed(
-            answer(model, processor, asked, shown.__getitem__, progress=False)
+            answer(model, processor, asked, pictures.__getitem__, progress=False)
         )
         return [
-            {"image": shown[q.picture], "question": q.question, "answer": text}
+            {"image": pictures[q.picture], "question": q.question, "answer": text}
             for q, text in zip(asked, said, strict=True)
             if q.picture is not None and text
         ]
