@@ -236,12 +236,10 @@ def test_every_wrong_row_is_named_with_its_line_and_the_rest_is_used() -> None:
 
 def test_many_broken_rows_are_counted() -> None:
     files("d", "1.png")
-    source = lines("d/facts.jsonl", {"image": "1.png"}, *({"image": f"no{i}.png"} for i in range(30)))
-    warnings = read_own(source).warnings()
-    assert (
-        len(warnings) == 21
-        and "left out 10 more: `unsee data check d/facts.jsonl`" in (warnings[-1])
-    )
+    absent = [{"image": f"no{number}.png"} for number in range(30)]
+    warnings = read_own(lines("d/facts.jsonl", {"image": "1.png"}, *absent)).warnings()
+    assert len(warnings) == 21
+    assert "left out 10 more: `unsee data check d/facts.jsonl`" in warnings[-1]
 
 
 def test_json_arrays_tell_the_line() -> None:

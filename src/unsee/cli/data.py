@@ -1,25 +1,32 @@
-"""`unsee data`: benchmarks in the formats that other people's code reads."""
+"""`unsee data`: pictures of one's own, and benchmarks in the formats that others' code reads."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from unsee.cli.data_check import add_check, run_check
+from unsee.cli.data_probe import add_probe, run_probe
+
 EXAMPLES = """\
 examples:
+  unsee data check --forget ./him --retain ./others
+  unsee data probe --model M ./him --output him.jsonl
   unsee data export --output mllmu              the drawn people in MLLMU-Bench's parquet schema
   unsee data export --output small --pictures 5 --test-pictures 2
   unsee data export --seed 1 --output mllmu-1   other people to forget
 
   >>> datasets.load_dataset("mllmu", "forget_5", split="train")
 """
-INTERRUPTED = "nothing was exported; run the same command again"
+INTERRUPTED = "run the same command again: a probe goes on, anything else begins anew"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares `unsee data export` and its options."""
+    """Declares the actions and their options."""
     parser.epilog = EXAMPLES
-    commands = parser.add_subparsers(dest="action", required=True, metavar="export")
+    commands = parser.add_subparsers(dest="action", required=True, metavar="check|probe|export")
+    add_check(commands)
+    add_probe(commands)
     export = commands.add_parser(
         "export",
         help="write a benchmark into a new folder",
@@ -51,12 +58,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> None:
-    """Exports the benchmark and prints the folder.
+def run(args: argparse.Namespace) -> int | None:
+    """Does what was asked for; the export prints its folder.
 
     Raises:
-        UnseeError: the output folder holds something already.
+        UnseeError: wrong use, or the output folder of an export holds something already.
     """
+    if args.action == "check":
+        return run_check(args)
+    if args.action == "probe":
+        run_probe(args)
+        return None
     from unsee.data.faces.benchmark import Faces
     from unsee.data.faces.export import forget_ids, profiles
     from unsee.data.mllmu import export_mllmu, require_free
@@ -66,6 +78,7 @@ def run(args: argparse.Namespace) -> None:
     files = export_mllmu(people, forget_ids(args.seed), args.output)
     megabytes = sum(file.stat().st_size for file in files) / 1e6
     print(f"{args.output}: {len(people)} people, {len(files)} tables, {megabytes:.1f} MB")
+    return None
 
 
 def _positive(text: str) -> int:

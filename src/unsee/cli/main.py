@@ -39,7 +39,7 @@ COMMANDS = {
     "compare": "methods side by side: a leaderboard",
     "ablate": "which ingredients of VKD earn their place, on validation people",
     "faces": "the embedded benchmark of drawn people: look at them, train the models",
-    "data": "export benchmarks in other projects' formats",
+    "data": "your own pictures: check them, ask a model about them; export benchmarks",
     "estimate": "memory that unlearning a model takes, from its configuration alone",
     "methods": "list the unlearning methods",
     "models": "list the model families and the shipped models; verify the latter",

@@ -57,8 +57,8 @@ class PictureCollator:
         processing_class: the model's processor.
 
     Called with examples that hold an `image`, and perhaps a `crop` of it; returns the image
-    processor's batch, for LLaVA `pixel_values` [B, 3, H, W], and the number of `pictures`. What reads the picture with a
-    question in mind (InstructBLIP's Q-Former) gets `NEUTRAL` for one.
+    processor's batch, for LLaVA `pixel_values` [B, 3, H, W], and the number of `pictures`. What
+    reads the picture with a question in mind (InstructBLIP's Q-Former) gets `NEUTRAL` for one.
     """
 
     def __init__(self, processing_class: Any) -> None:

@@ -322,7 +322,9 @@ def _check(shot: Shot) -> Shot | tuple[Path, str]:
         return shot.where or shot.path, f"{named}{reason}"
     digest = hashlib.blake2b(repr(pixels.size).encode(), digest_size=16)
     digest.update(pixels.tobytes())
-    return replace(shot, digest=digest.hexdigest(), look=look_of(pixels), format=kind, size=pixels.size)
+    return replace(
+        shot, digest=digest.hexdigest(), look=look_of(pixels), format=kind, size=pixels.size
+    )
 
 
 def _in_order(broken: tuple[Path, str]) -> tuple[str, int]:

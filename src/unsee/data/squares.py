@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from unsee.data.collate import image_processor_of
+from unsee.data.pixels import shown
 
 LARGEST = 448
 """Pixels of a side where none is given and the first picture is larger."""
@@ -22,7 +23,7 @@ def squares(datasets: Sequence[Any], processing_class: Any, side: int = 0) -> li
         side: of the square, in pixels; 0: the longer side of the first picture of the first
             dataset, at most `LARGEST`.
     """
-    pixels = side or side_of(datasets[0][0]["image"])
+    pixels = side or side_of(shown(datasets[0][0]))
     mean = getattr(image_processor_of(processing_class), "image_mean", None)
     return [None if one is None else Squares(one, pixels, mean) for one in datasets]
 
@@ -67,7 +68,7 @@ class Squares:
     """A dataset whose pictures have one size.
 
     Args:
-        examples: map-style dataset; an `image` may be None.
+        examples: map-style dataset; an `image` may be None, a `crop` of it is cut out.
         side: of the square, in pixels.
         mean: the image processor's `image_mean`, with which the rest of the square is filled (as
             LLaVA does), so that there it is near 0 for the model.
@@ -85,4 +86,5 @@ class Squares:
         example = self.examples[index]
         if example.get("image") is None:
             return example
-        return {**example, "image": squared(example["image"], self.side, self.colour)}
+        kept = {key: value for key, value in example.items() if key != "crop"}
+        return {**kept, "image": squared(shown(example), self.side, self.colour)}

@@ -75,8 +75,10 @@ def train(
     split: Split,
     retained: int = splits.RETAINED_PICTURES,
     at_most: int | None = None,
+    forget: Any = None,
 ) -> tuple[Any, Cost, Any, Any]:
-    """Unlearns in memory: (model, cost, trainer, processor); arguments as those of `attempt`."""
+    """Unlearns in memory: (model, cost, trainer, processor); arguments as those of `attempt`, and
+    `forget`, a dataset of pictures to forget in place of the split's."""
     from transformers import PrinterCallback, ProgressCallback
 
     from unsee.checkpoints import load
@@ -88,7 +90,7 @@ def train(
         args = config_class(output_dir=work, save_strategy="no", disable_tqdm=True, **options)
         asked = getattr(args, "runs_language", True)
         sides = [
-            PicturesOf(faces, split.forget, "unlearn", splits.PICTURES["unlearn"], asked),
+            forget or PicturesOf(faces, split.forget, "unlearn", splits.PICTURES["unlearn"], asked),
             spread(PicturesOf(faces, split.retain, "train", retained, asked), at_most),
         ]
         strangers = PicturesOf(faces, STRANGERS_FOR_UNLEARNING, "train", STRANGERS)
