@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from unsee.cli.options import at_least
+from unsee.cli.options import add_loading, at_least, loading_of
 
 EXAMPLES = """\
 examples:
@@ -43,7 +43,7 @@ def add_probe(commands: Any) -> None:
     parser.add_argument(
         "--batch-size", type=int, default=16, metavar="N", help="questions at once (default: 16)"
     )
-    parser.add_argument("--allow-pickle", action="store_true", help="load pytorch_model.bin")
+    add_loading(parser)
 
 
 def run_probe(args: argparse.Namespace) -> None:
@@ -59,14 +59,15 @@ def run_probe(args: argparse.Namespace) -> None:
     from unsee.data.own import read_own
     from unsee.data.probing import Record, probe
 
-    check_loadable(args.model, args.allow_pickle)
+    how = loading_of(args)
+    check_loadable(args.model, **how)
     record = Record(args.output, args.model)
     pictures = read_own(args.pictures)
     for line in pictures.warnings():
         print(f"unsee: warning: {line}", file=sys.stderr)
     asked = record.missing(pictures, args.question)
     if asked:
-        model, processor = load(args.model, allow_pickle=args.allow_pickle)
+        model, processor = load(args.model, **how)
         limits = args.batch_size, args.max_new_tokens
         probe(model, processor, pictures, asked, record, *limits)
     count, there = len(asked) + record.kept, record.kept

@@ -146,8 +146,9 @@ def parse(argv: list[str], prog: str) -> argparse.Namespace:
 
 
 def _people(forget: Any) -> list[str]:
-    """Names of the people to forget: those of their folders."""
-    folder = forget.folder.resolve().name
+    """Names of the people to forget: those of their records or folders."""
+    folder = forget.folder.resolve()
+    folder = folder.stem if folder.is_file() else folder.name
     return list(dict.fromkeys(person or folder for person in forget.people))
 
 
