@@ -122,17 +122,20 @@ def test_two_processes_make_the_weights_of_one(where: Path) -> None:
     moved = max(float((after[name] - before[name]).abs().max()) for name in before)
     assert moved > 50 * TOLERANCE
     logged = [json.loads((where / f"{run}vkd.log.json").read_text()) for run in ("", "one-")]
-    assert len(logged[0]) == len(logged[1]) >= 2
+    assert len(logged[0]) == len(logged[1]) == 3
     for two, one in zip(*logged, strict=True):
         assert two.keys() == one.keys() >= {"forget_loss", "retain_loss"}
-        for key in ("loss", "forget_loss", "retain_loss", "grad_norm", "epoch"):
-            assert two.get(key) == pytest.approx(one.get(key), rel=1e-3, abs=1e-3)
+        for key in one.keys() - {"train_runtime", "total_flos"}:
+            if "_per_second" not in key:
+                assert two[key] == pytest.approx(one[key], rel=1e-3, abs=1e-4), key
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_every_method_and_feature(engine: str, where: Path) -> None:
-    both(where, engine, [*(method.name for method in list_methods()), *MORE])
+    found = both(where, engine, [*(method.name for method in list_methods()), *MORE])
+    assert list(MORE)[-1] == "stranger-stop" and "stranger_auc" in found[-1]
+    assert found[-1]["steps"] == 2  # the second process would have gone on
 
 
 @pytest.mark.slow

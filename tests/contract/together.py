@@ -14,6 +14,7 @@ from typing import Any
 
 import tiny
 from unsee.evaluation import frozen
+from unsee.evaluation.strangers import Familiarity
 from unsee.methods.registry import get_method
 from unsee.methods.run import unlearn
 from unsee.sharding import is_sharded
@@ -49,6 +50,15 @@ def run(where: Path, name: str, method: str, options: dict[str, Any], stop: int 
         log_of(self, logs, *args, **kwargs)
         logged.append(dict(logs))
 
+    asked: list[int] = []
+
+    def known(self: Familiarity) -> list[int]:
+        """At first they are known to all; then no more to the first process, which decides."""
+        asked.append(1)
+        return [0] if len(asked) == 1 or os.environ.get("RANK") == "1" else []
+
+    known_of = Familiarity.known
+    Familiarity.known = property(known)  # type: ignore[assignment]
     log_of, logged = trainer_class.log, []
     trainer_class.training_step, trainer_class.log = training_step, log
     try:
@@ -66,8 +76,9 @@ def run(where: Path, name: str, method: str, options: dict[str, Any], stop: int 
         assert stop is not None
     finally:
         trainer_class.training_step, trainer_class.log = original, log_of
+        Familiarity.known = known_of
     if os.environ.get("RANK", "0") == "0":
-        (where / f"{name}.log.json").write_text(json.dumps(logged[:-1]))
+        (where / f"{name}.log.json").write_text(json.dumps(logged))
 
 
 def main(where: Path, plan: list[dict[str, Any]]) -> None:

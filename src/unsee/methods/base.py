@@ -299,7 +299,7 @@ class UnlearningTrainer(SeveralProcesses, ExactResume, Trainer):
     def _step_for(self, sides: tuple[str, ...], *args: Any, **kwargs: Any) -> torch.Tensor:
         self._sides = sides
         try:
-            return super().training_step(*args, **kwargs)
+            return self.averaged(super().training_step(*args, **kwargs))
         finally:
             self._sides = SIDES
 

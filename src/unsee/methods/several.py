@@ -13,6 +13,7 @@ So the weights are those of one process with the same batch, up to floating-poin
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -24,6 +25,8 @@ from torch.utils.data import DataLoader
 from unsee import distributed
 from unsee.data.collate import Filler
 from unsee.errors import UnseeError
+
+FSDP_1 = "FSDP 1 flattens weights that methods look at one by one: say fsdp_version: 2"
 
 
 class PartOfEach:
@@ -73,9 +76,14 @@ class SeveralProcesses:
     """Whether this process's part of the batch is real."""
 
     def create_accelerator_and_postprocess(self) -> None:
+        asked = os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
+        if asked and os.environ.get("FSDP_VERSION", "1") == "1":  # before accelerate looks for GPUs
+            raise UnseeError(FSDP_1)
+        trainer: Any = self
+        if trainer.args.ddp_find_unused_parameters is None:
+            trainer.args.ddp_find_unused_parameters = True  # a step may be of one side or part
         with distributed.sharding_on_cpu():
             super().create_accelerator_and_postprocess()  # type: ignore[misc]
-        trainer: Any = self
         if trainer.is_deepspeed_enabled:
             plugin = trainer.accelerator.state.deepspeed_plugin
             if plugin.zero_stage == 3:
@@ -87,9 +95,7 @@ class SeveralProcesses:
             return
         plugin = trainer.accelerator.state.fsdp_plugin
         if plugin.fsdp_version != 2:
-            raise UnseeError(
-                "FSDP 1 flattens weights that methods look at one by one: say fsdp_version: 2"
-            )
+            raise UnseeError(FSDP_1)
         if plugin.cpu_ram_efficient_loading:
             raise UnseeError(
                 "with fsdp_cpu_ram_efficient_loading only the first process has the original that "
@@ -97,6 +103,11 @@ class SeveralProcesses:
             )
         if not plugin.transformer_cls_names_to_wrap:
             plugin.transformer_cls_names_to_wrap = _blocks(trainer.anatomy.model)
+
+    def autocast_smart_context_manager(self, cache_enabled: bool | None = True) -> Any:
+        """Mixed precision for the whole loss. `accelerate` has it in the model's own forward, which
+        methods that run parts of the model do not go through."""
+        return self.accelerator.autocast()  # type: ignore[attr-defined]
 
     def get_train_dataloader(self) -> Any:
         """The batches of one process; of several, a part of each."""
@@ -164,6 +175,13 @@ class SeveralProcesses:
         ours = float(values.numel() if count is None else count) if self.counts else 0.0
         whole, weight = distributed.total(float(mean.detach()) * ours, ours)
         return torch.tensor(whole / max(weight, 1e-12), dtype=mean.dtype, device=mean.device)
+
+    def averaged(self, loss: torch.Tensor) -> torch.Tensor:
+        """A loss that is to be told, as a mean over the processes."""
+        if distributed.processes() == 1:
+            return loss
+        (summed,) = distributed.total(float(loss))
+        return torch.full_like(loss, summed / distributed.processes())
 
     def noise(self, shape: Sequence[int], generator: torch.Generator) -> torch.Tensor:
         """Standard normal numbers for this process's rows of what is drawn for a whole batch."""

@@ -7,7 +7,7 @@ faster than one question at a time), `relearning` (how fast
 forgotten people come back under attack), `retain` (how many pictures to retain are needed),
 `methods` (what `unsee methods --json` tells), `leaderboard` (test numbers of methods over seeds;
 `leaderboard15` with 15 % forgotten, `final` for VKD's own page), `metrics` (whether metrics tell
-models that know people from those that do not).
+models that know people from those that do not), `configurations` (memory of the shipped ones).
 """
 
 from __future__ import annotations
@@ -181,6 +181,19 @@ def retain_table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def configurations_table(rows: list[dict[str, Any]]) -> str:
+    """Markdown table of the memory that shipped configurations are estimated to take."""
+    head = ("configuration", "model", "GPUs", "pictures a side, each", "GB on each, of")
+    lines = ["| " + " | ".join(head) + " |", "| --- | --- | ---: | ---: | ---: |"]
+    for row in rows:
+        checkpointing = ", gradient checkpointing" if row["checkpointing"] else ""
+        cells = [f"`{row['configuration']}`", f"{row['model']}{checkpointing}"]
+        cells += [str(row["processes"]), str(row["batch"])]
+        cells.append(f"{row['peak'] / 1e9:.1f} of {row['gigabytes']}")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 KINDS: dict[str, Callable[[Any], str]] = {
     "demo": demo_table,
     "shipped": shipped_table,
@@ -194,5 +207,6 @@ KINDS: dict[str, Callable[[Any], str]] = {
     "metrics": metrics_table,
     "final": final_table,
     "leaderboard": leaderboard_table,
+    "configurations": configurations_table,
     "leaderboard15": lambda result: leaderboard_table(result, 15),
 }
