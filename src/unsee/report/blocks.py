@@ -5,6 +5,7 @@ Kinds of block: `demo` (the table of a demo), `shipped` (what the shipped models
 `costs` (seconds, memory and trained parameters of methods, side by side), `scoring` (how much
 faster than one question at a time), `relearning` (how fast
 forgotten people come back under attack), `retain` (how many pictures to retain are needed),
+`several` (what forgetting one of several people in a picture does to the others),
 `methods` (what `unsee methods --json` tells), `leaderboard` (test numbers of methods over seeds;
 `leaderboard15` with 15 % forgotten, `final` for VKD's own page), `metrics` (whether metrics tell
 models that know people from those that do not), `configurations` (memory of the shipped ones).
@@ -194,6 +195,26 @@ def configurations_table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def several_table(result: dict[str, Any]) -> str:
+    """Markdown table of what forgetting one of several people in a picture does to the others."""
+    groups = {
+        "forgotten/accuracy": "forgotten, alone",
+        "forgotten, boxed/accuracy": "forgotten, in a box",
+        "companion/accuracy": "companions, alone",
+        "companion, boxed/accuracy": "companions, in a box",
+        "others/accuracy": "others",
+        "both/forgotten": "both: the forgotten one's",
+        "both/companion": "both: the companion's",
+        "both/abstain": "both: “I don't know”",
+    }
+    lines = ["| pictures to forget | " + " | ".join(groups.values()) + " |"]
+    lines.append("| --- |" + " ---: |" * len(groups))
+    for row in result["rows"]:
+        cells = [row["given"], *(percent_cell(row[key]) for key in groups)]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 KINDS: dict[str, Callable[[Any], str]] = {
     "demo": demo_table,
     "shipped": shipped_table,
@@ -203,6 +224,7 @@ KINDS: dict[str, Callable[[Any], str]] = {
     "scoring": scoring_table,
     "relearning": relearning_table,
     "retain": retain_table,
+    "several": several_table,
     "methods": methods_table,
     "metrics": metrics_table,
     "final": final_table,
