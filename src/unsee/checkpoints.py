@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unsee import adapter_folder, hub
+from unsee import adapter_folder, hub, quantised
 from unsee.errors import UnseeError
 
 if TYPE_CHECKING:
@@ -103,6 +103,8 @@ def load(
     allow_pickle: bool = False,
     revision: str | None = None,
     trust_remote_code: bool = False,
+    quantize: str | None = None,
+    device: str | None = None,
 ) -> tuple[PreTrainedModel, Any]:
     """A multimodal model and its processor.
 
@@ -112,6 +114,8 @@ def load(
         allow_pickle: see `check_loadable`.
         revision: see there.
         trust_remote_code: see there.
+        quantize: `8bit` or `4bit`, W alone; needs bitsandbytes.
+        device: where to; None: the GPU, if there is one.
     """
     import torch
     from safetensors import SafetensorError
@@ -119,15 +123,23 @@ def load(
 
     from unsee.processors import load_processor
 
-    check_loadable(source, allow_pickle, revision, trust_remote_code)
+    config = check_loadable(source, allow_pickle, revision, trust_remote_code)
     if adapter_folder.is_adapter(source):
+        if quantize:
+            raise UnseeError(f"quantize needs a whole checkpoint, and {source} is an adapter")
         base = adapter_folder.base_of(source, allow_pickle)
         of_base = adapter_folder.revision_of(source)
-        model, processor = load(base, dtype, allow_pickle, of_base, trust_remote_code)
+        model, processor = load(
+            base, dtype, allow_pickle, of_base, trust_remote_code, device=device
+        )
         return adapter_folder.apply(model, source), processor
     where: dict[str, Any] = {"trust_remote_code": trust_remote_code, "revision": revision or "main"}
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     dtype = dtype or ("float32" if device == "cpu" else "auto")
+    if quantize:
+        computed = getattr(config, "dtype", None) if dtype == "auto" else getattr(torch, dtype)
+        where["quantization_config"] = quantised.settings(quantize, config, computed)
+        where["device_map"] = {"": device}
     try:
         model, found = AutoModelForImageTextToText.from_pretrained(
             source,
@@ -136,7 +148,9 @@ def load(
             output_loading_info=True,
             **where,
         )
-        processor = load_processor(source, **where)
+        of_weights = ("quantization_config", "device_map")
+        rest = {key: value for key, value in where.items() if key not in of_weights}
+        processor = load_processor(source, **rest)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = hub.explain(source, error, revision)
         raise UnseeError(f"{source} can't be loaded: {reason}") from error
@@ -146,7 +160,7 @@ def load(
             f"{source} holds no weights for {absent[0]} ({len(absent)} missing): they would be "
             "random; is the file complete?"
         )
-    return model.to(device), processor
+    return quantised.trainable(model) if quantize else model.to(device), processor
 
 
 def stored_dtypes(

@@ -30,7 +30,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--dtype", default="", help="the weights are loaded in (default: as published)")
     add("--bf16", action="store_true", help="train under autocast, as `unsee unlearn --bf16`")
     add("--batch-size", type=int, default=0, help="pictures of each side (default: the method's)")
-    add("--accumulation", type=int, default=1, help="batches whose gradients are added up")
     add("--gradient-checkpointing", action="store_true", help="run blocks again, keep less")
     add("--lora-rank", type=int, default=0, help="train adapters of this rank")
     add("--image-size", type=int, default=0, help="side of the pictures, for towers of any size")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from unsee.cli import evaluate_benchmark
-from unsee.cli.options import add_loading, loading_of
+from unsee.cli.options import add_loading, add_quantize, loading_of
 
 INTERRUPTED = (
     "no result was written; run the same command again (answers to MLLMU-Bench and UMU-Bench "
@@ -63,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", help="run folder (default: runs/evaluate/<name of the model>)")
     evaluate_benchmark.add_arguments(parser)
     add_loading(parser)
+    add_quantize(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -95,7 +96,7 @@ def run(args: argparse.Namespace) -> None:
     if args.gold_again and not args.gold:
         raise UnseeError("--gold-again is compared with --gold: name both")
     gold = _gold(args, args.gold, split, pictures, faces) if args.gold else None
-    model, processor = load(args.model, **how)
+    model, processor = load(args.model, quantize=args.quantize, **how)
     scores, rows = evaluate_faces(model, processor, faces, split, pictures, args.per_person)
     metrics: dict[str, Any] = {**scores, **_of_unlearning(args.model)}
     if gold is not None:

@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> None:
             **{"how": how, "limit": args.limit, "loading": loading_of(args)},
         },
     )
-    model, processor = load(args.model, **loading_of(args))
+    model, processor = load(args.model, quantize=args.quantize, **loading_of(args))
     metrics, rows = scorer.score(model, processor, tables, *how)
     if gold is not None:
         metrics |= scorer.against_gold(rows, gold[1])

@@ -20,6 +20,15 @@ def add_loading(parser: Any) -> None:
     )
 
 
+def add_quantize(parser: Any) -> None:
+    """Declares `--quantize`."""
+    parser.add_argument(
+        "--quantize",
+        metavar="BITS",
+        help="load the language model in 8bit or 4bit, which needs bitsandbytes (unsee[quantize])",
+    )
+
+
 def loading_of(args: argparse.Namespace) -> dict[str, Any]:
     """The values of `add_loading`, as `unsee.checkpoints.load` takes them."""
     names = ("revision", "trust_remote_code", "allow_pickle")

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any, NoReturn
 
-from unsee.cli.options import add_loading, loading_of
+from unsee.cli.options import add_loading, add_quantize, loading_of
 from unsee.errors import UnseeError
 
 INTERRUPTED = "run the same command again to go on from the last checkpoint"
@@ -49,6 +49,7 @@ def _own_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", metavar="OUT", help="folder of the new checkpoint")
     parser.add_argument("--overwrite", action="store_true", help="replace a run in OUT")
     add_loading(parser)
+    add_quantize(parser)
     pushing = parser.add_argument
     pushing("--push-to-hub", "--push_to_hub", metavar="REPO", help="push OUT there when it is done")
     pushing("--private", action="store_true", help="make REPO a private repository")
@@ -219,6 +220,7 @@ def run(args: argparse.Namespace) -> None:
         overwrite=args.overwrite,
         strangers=strangers,
         forgotten=_people(forget) if args.name_forgotten else (),
+        quantize=args.quantize,
         **how,
     )
     if is_first():

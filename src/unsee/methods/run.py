@@ -23,6 +23,7 @@ from unsee.hub import commit_of
 from unsee.measure import Cost, resident
 from unsee.methods.config import own_options
 from unsee.methods.registry import get_method
+from unsee.quantised import with_language_of
 
 SETTINGS = "unsee.json"
 
@@ -139,6 +140,7 @@ def unlearn(
     revision: str | None = None,
     trust_remote_code: bool = False,
     forgotten: Sequence[str] = (),
+    quantize: str | None = None,
 ) -> dict[str, Any]:
     """Runs a method and leaves a complete checkpoint in `output`, with its metrics; where
     `save_adapter=adapter`, an adapter in the format of `peft`.
@@ -160,6 +162,9 @@ def unlearn(
         trust_remote_code: run code that comes with the original.
         forgotten: who is forgotten, only where the model card (`README.md`) is to name them.
 
+        quantize: `8bit` or `4bit`: W is loaded so, for methods that leave it alone; it is saved as
+            it was stored.
+
     Returns:
         What is in `metrics.json`: `seconds`, `peak_memory_mb`, `trained_parameters`,
         `text_logits_identical`; with strangers also `stranger_auc`, before and after. Where the
@@ -173,6 +178,11 @@ def unlearn(
     trainer_class, config_class = entry.classes()
     settings = {"method": method, "model": model_source, **(describe or {}), **(options or {})}
     settings |= {"revision": revision} if revision else {}
+    settings |= {"quantize": quantize} if quantize else {}
+    if quantize and entry.touches_language:
+        raise UnseeError(f"{method} changes the language model: leave --quantize out")
+    if quantize and distributed.processes() > 1:
+        raise UnseeError("--quantize is for one process")
     dtype = checkpoints.stored_dtypes(model_source, allow_pickle, revision, trust_remote_code)
     if output.is_symlink() or output.name in ("", ".."):
         output = output.resolve()
@@ -193,6 +203,7 @@ def unlearn(
             allow_pickle=allow_pickle,
             revision=revision,
             trust_remote_code=trust_remote_code,
+            quantize=quantize,
         )
         commit = commit_of(model_source, revision)
         callbacks: list[TrainerCallback] = []
@@ -239,7 +250,12 @@ def unlearn(
         if trainer.adapter is not None:
             save_adapter(trainer.adapter, model_source, processor, partial, commit)
         else:
-            checkpoints.save(trainer.anatomy.model, processor, partial, dtype)
+            model = trainer.anatomy.model
+            if quantize:
+                where = (commit or revision, trust_remote_code, None, "cpu")
+                stored, _ = checkpoints.load(model_source, "auto", allow_pickle, *where)
+                model = with_language_of(stored, model)
+            checkpoints.save(model, processor, partial, dtype)
         verdict = frozen.check(
             model_source, [str(partial)], allow_pickle, commit or revision, trust_remote_code
         )[0]
