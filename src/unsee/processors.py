@@ -84,9 +84,16 @@ def without_video(original: Any) -> Any:
     Args:
         original: subclass of `transformers.ProcessorMixin`.
     """
+    from transformers import ProcessorMixin
+
     everything = original.get_attributes()
 
-    class Pictures(original):
+    class Building(type):
+        def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+            with _no_words_for_numbers(original):
+                return super().__call__(*args, **kwargs)
+
+    class Pictures(original, metaclass=Building):
         video_processor = None
         source: str | None = None
         revision: str | None = None
@@ -100,8 +107,11 @@ def without_video(original: Any) -> Any:
             given = list(args)
             given.insert(everything.index(VIDEO), None)
             settings = {key: value for key, value in processor_dict.items() if key != VIDEO}
-            with _no_words_for_numbers(original):
-                return super().from_args_and_dict(given, settings, **kwargs)
+            return super().from_args_and_dict(given, settings, **kwargs)
+
+        def apply_chat_template(self, *args: Any, **kwargs: Any) -> Any:
+            # SmolVLM's own asks its video processor, whether there is a video or not
+            return ProcessorMixin.apply_chat_template(self, *args, **kwargs)
 
         def save_pretrained(self, folder: Any, *args: Any, **kwargs: Any) -> Any:
             written = super().save_pretrained(folder, *args, **kwargs)

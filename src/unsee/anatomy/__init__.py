@@ -2,10 +2,19 @@
 
 from importlib import import_module
 
-from unsee.anatomy.anatomy import Anatomy, VisualFeatures, anatomy_of
+from unsee.anatomy.anatomy import Anatomy, VisualFeatures, anatomy_of, speaker_of
 from unsee.anatomy.families import Family, families, register
 
-for entries in ("llava", "gemma"):  # they register themselves, in this order
+# Entries register themselves, in this order.
+for entries in ("llava", "gemma", "qwen", "idefics", "mllama", "blip"):
     import_module(f"unsee.anatomy.{entries}")
 
-__all__ = ["Anatomy", "Family", "VisualFeatures", "anatomy_of", "families", "register"]
+__all__ = [
+    "Anatomy",
+    "Family",
+    "VisualFeatures",
+    "anatomy_of",
+    "families",
+    "register",
+    "speaker_of",
+]

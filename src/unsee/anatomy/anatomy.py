@@ -215,4 +215,22 @@ def anatomy_of(model: Any) -> Anatomy:
     )
 
 
-__all__ = ["LANGUAGE", "PROJECTOR", "VISION", "Anatomy", "Seeing", "VisualFeatures", "anatomy_of"]
+def speaker_of(model: Any, batch: Mapping[str, Any]) -> Any:
+    """What answers to a batch: the model, or its language model alone where the whole would insist
+    on pictures and there are none."""
+    family = families().get(getattr(model.config, "model_type", ""))
+    if family is None or "pixel_values" in batch:
+        return model
+    return model.get_submodule(family.speaker)
+
+
+__all__ = [
+    "LANGUAGE",
+    "PROJECTOR",
+    "VISION",
+    "Anatomy",
+    "Seeing",
+    "VisualFeatures",
+    "anatomy_of",
+    "speaker_of",
+]

@@ -40,6 +40,12 @@ def last_block(core: Any) -> tuple[int, ...]:
     return (core.config.vision_config.num_hidden_layers - 1,)
 
 
+def block_number(core: Any, name: str) -> int | None:
+    """Number of the block that a parameter or module is in; None outside blocks."""
+    numbers = [int(part) for part in name.split(".") if part.isdigit()]
+    return numbers[0] if numbers else None
+
+
 @dataclass(frozen=True)
 class Family:
     """Where the parts of a family's models are.
@@ -59,6 +65,7 @@ class Family:
         blocks: (core, output) -> output of every vision block, [..., D] each.
         mlp_out: last names of the linear layers that read the hidden units of V's MLPs.
         text_mlp_out: the same in W.
+        block: (core, name of a parameter of V) -> number of its block, counted as in `layers`.
         by_size: whether the number of visual tokens depends on a picture's size; then pictures are
             brought to one size for unlearning.
         speaker: module that answers to words alone; empty: the model itself.
@@ -82,6 +89,7 @@ class Family:
     see: Callable[[Any, Mapping[str, Any]], Any] = image_features
     project: Callable[[Any, Any], Any] = pooled
     blocks: Callable[[Any, Any], tuple[Any, ...]] = block_outputs
+    block: Callable[[Any, str], int | None] = block_number
     by_size: bool = False
     speaker: str = ""
     title: str = ""

@@ -10,7 +10,7 @@ import numpy as np
 from unsee.anatomy.anatomy import PICTURES
 from unsee.data.augment import varied
 from unsee.data.pixels import shown
-from unsee.data.prompts import encode, has_second_tokenizer, prompt_of
+from unsee.data.prompts import as_picture, encode, has_second_tokenizer, prompt_of
 from unsee.errors import UnseeError
 
 NEUTRAL = "Who is this?"
@@ -71,7 +71,7 @@ class PictureCollator:
     def __call__(self, examples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         import torch
 
-        pictures = [[_picture(example)] for example in examples]
+        pictures = [[as_picture(_picture(example))] for example in examples]
         batch = dict(self.images(images=pictures, return_tensors="pt", **self.options))
         batch = {key: value for key, value in batch.items() if isinstance(value, torch.Tensor)}
         if self.words is not None:

@@ -59,7 +59,7 @@ def encode(
         texts = [prompt + answer for prompt, answer in zip(prompts, answers, strict=True)]
     options: dict[str, Any] = {"padding": True, "padding_side": side, "return_tensors": "pt"}
     if any(pictures):
-        options["images"] = [list(of_example) for of_example in pictures]
+        options["images"] = [[as_picture(one) for one in of_example] for of_example in pictures]
     if takes_suffix(processor):
         batch = _with_suffix(processor, texts, answers, options)
         batch.pop("labels", None)
@@ -68,6 +68,15 @@ def encode(
     if apart and answers is not None:
         _append(processor, batch, answers, side)
     return batch
+
+
+def as_picture(image: Any) -> Any:
+    """Arrays uint8 [H, W, 3] as `PIL.Image`: not every processor takes arrays."""
+    import numpy as np
+    from PIL import Image
+
+    is_array = isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3
+    return Image.fromarray(image) if is_array and image.shape[-1] in (3, 4) else image
 
 
 def has_second_tokenizer(processor: Any) -> bool:

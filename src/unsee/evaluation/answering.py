@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from unsee.anatomy import speaker_of
 from unsee.data.prompts import encode
 from unsee.data.prompts import prompt_of as template_prompt
 from unsee.data.records import PictureKey, Question
@@ -158,7 +159,8 @@ def complete(
         shared = _shared(model, processor, asked, share)
         for chosen, inputs in _prompts(model, processor, asked, batch_size, shared):
             width = inputs["input_ids"].shape[1]
-            made = model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False)
+            speaker = speaker_of(model, inputs)
+            made = speaker.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False)
             words = processor.batch_decode(made[:, width:], skip_special_tokens=True)
             for index, text in zip(chosen, words, strict=True):
                 answers[index] = text.strip()
@@ -284,7 +286,8 @@ def _weigh_apart(
         ends = [_end(processor, option) for _, _, option in chosen]
         lengths = [len(option_tokens(processor, option)) for _, _, option in chosen]
         inputs = _encode(processor, [one for _, one, _ in chosen], model.device, ends)
-        logits = model(**inputs, logits_to_keep=max(lengths) + 1).logits.float()
+        speaker = speaker_of(model, inputs)
+        logits = speaker(**inputs, logits_to_keep=max(lengths) + 1).logits.float()
         chances = logits.log_softmax(-1)[:, :-1]  # [B, longest option, vocabulary]
         tokens = inputs["input_ids"][:, -chances.shape[1] :]
         scores = chances.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)

@@ -30,7 +30,7 @@ def text_kl(
     import torch
 
     from unsee.data.collate import QuestionCollator
-    from unsee.methods.outputs import IGNORED, answer_kl, model_inputs
+    from unsee.methods.outputs import IGNORED, answer_kl, logits_of
 
     collate = QuestionCollator(processor)
     total, count = 0.0, 0
@@ -41,7 +41,7 @@ def text_kl(
                 [{"image": None, "question": q.question, "answer": q.answer} for q in asked]
             )
             batch = {key: value.to(model.device) for key, value in batch.items()}
-            ours, theirs = (m(**model_inputs(batch)).logits for m in (model, original))
+            ours, theirs = (logits_of(m, batch) for m in (model, original))
             tokens = int((batch["labels"][:, 1:] != IGNORED).sum())
             total += float(answer_kl(ours, theirs, batch["labels"])) * tokens
             count += tokens

@@ -81,7 +81,7 @@ class AnswersTrainer(UnlearningTrainer):
 
     def logits_of(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
         """[B, T, V] of the model that is trained."""
-        return model(**outputs.model_inputs(batch)).logits
+        return outputs.logits_of(model, batch)
 
     def likelihoods(
         self, model: Any, batch: Mapping[str, Any]

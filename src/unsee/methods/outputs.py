@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.functional import cross_entropy, kl_div, logsigmoid
 
-from unsee.anatomy.anatomy import PICTURES
+from unsee.anatomy.anatomy import PICTURES, speaker_of
 
 if TYPE_CHECKING:
     from unsee.anatomy.anatomy import Seeing
@@ -150,4 +150,9 @@ def model_inputs(batch: Mapping[str, Any]) -> dict[str, Any]:
 
 def cross_entropy_of(model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
     """`answer_cross_entropy` of a model on a batch of `QuestionCollator`."""
-    return answer_cross_entropy(model(**model_inputs(batch)).logits, batch["labels"])
+    return answer_cross_entropy(logits_of(model, batch), batch["labels"])
+
+
+def logits_of(model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
+    """[B, T, V] of a model for a batch of `QuestionCollator`."""
+    return speaker_of(model, batch)(**model_inputs(batch)).logits

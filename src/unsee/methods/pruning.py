@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from unsee.anatomy.families import LANGUAGE, VISION
+from unsee.anatomy.families import LANGUAGE, VISION, block_number
 from unsee.errors import UnseeError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def mlp_outputs(seeing: Seeing, blocks: Iterable[int]) -> dict[str, torch.nn.Lin
     for name, module in seeing.core.named_modules():
         inside = family.part_of(family.full(name)) == VISION
         reads = name.rpartition(".")[2] in family.mlp_out
-        if inside and reads and (block_of(name) or 0) <= last:
+        if inside and reads and (family.block(seeing.core, name) or 0) <= last:
             found[name] = module
     if not found:
         raise UnseeError(
@@ -58,7 +58,7 @@ def hidden_layers(anatomy: Anatomy, *parts: str) -> dict[str, torch.nn.Linear]:
     """
     family = anatomy.family
     ends = {VISION: family.mlp_out, LANGUAGE: family.text_mlp_out}
-    last = max(anatomy.read_blocks)
+    last, core = max(anatomy.read_blocks), anatomy.seeing.core
     found: dict[str, torch.nn.Linear] = {}
     for part in parts:
         of_part = {
@@ -67,7 +67,7 @@ def hidden_layers(anatomy: Anatomy, *parts: str) -> dict[str, torch.nn.Linear]:
             if name.rpartition(".")[2] in ends[part]
             and isinstance(module, torch.nn.Linear)
             and anatomy.part_of(f"{name}.weight") == part
-            and not (part == VISION and (block_of(name) or 0) > last)
+            and not (part == VISION and (family.block(core, name) or 0) > last)
         }
         if not of_part:
             raise UnseeError(
@@ -80,8 +80,7 @@ def hidden_layers(anatomy: Anatomy, *parts: str) -> dict[str, torch.nn.Linear]:
 
 def block_of(name: str) -> int | None:
     """Number of the block that a parameter or module is in; None outside blocks."""
-    numbers = [int(part) for part in name.split(".") if part.isdigit()]
-    return numbers[0] if numbers else None
+    return block_number(None, name)
 
 
 def unit_use(

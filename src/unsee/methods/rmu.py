@@ -57,6 +57,11 @@ def attended(values: torch.Tensor, batch: Mapping[str, Any]) -> torch.Tensor:
     return values[batch["attention_mask"].bool()].float()
 
 
+def hidden_states(made: Any) -> Any:
+    """W's hidden states, which some models give with what W itself gave."""
+    return getattr(made, "language_model_outputs", made).hidden_states
+
+
 class RMUTrainer(AnswersTrainer):
     """Examples need `image`, `question` and `answer`."""
 
@@ -97,7 +102,7 @@ class RMUTrainer(AnswersTrainer):
     def hidden(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
         """[N, D]: hidden states of the tokens that are no padding."""
         made = model(**outputs.model_inputs(batch), output_hidden_states=True)
-        return attended(made.hidden_states[self.layer(self.args)], batch)
+        return attended(hidden_states(made)[self.layer(self.args)], batch)
 
     def forget_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
         found = self.hidden(model, batch)
@@ -107,7 +112,7 @@ class RMUTrainer(AnswersTrainer):
     def original_hidden(self, batch: Mapping[str, Any]) -> torch.Tensor:
         """[N, D]: the same of the frozen original."""
         made = self.original_output(batch, output_hidden_states=True)
-        return attended(made.hidden_states[self.layer(self.args)], batch)
+        return attended(hidden_states(made)[self.layer(self.args)], batch)
 
     def retain_loss(self, model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
         return (self.hidden(model, batch) - self.original_hidden(batch)).square().mean()

@@ -72,9 +72,10 @@ class VKDTrainer(UnlearningTrainer):
         if not args.vision_blocks:
             return trained
         first = max(self.anatomy.read_blocks) + 1 - args.vision_blocks
+        family, core = self.anatomy.family, self.anatomy.seeing.core
 
         def kept(name: str) -> bool:
-            block = pruning.block_of(name)
+            block = family.block(core, name)
             in_vision = self.anatomy.part_of(name) == "vision"
             return not in_vision or (block is not None and block >= first)
 
@@ -243,10 +244,10 @@ class VKDTrainer(UnlearningTrainer):
         if kind == "none" or labels is None:
             return 0.0
         tokens = self.share(float(outputs.answer_lengths(labels).sum()))
-        logits = model(**outputs.model_inputs(batch)).logits
+        logits = outputs.logits_of(model, batch)
         if (kind, forget) in (("npo", True), ("kl", False)):
             with torch.no_grad(), outputs.seen_by(self.anatomy.model, self.teacher):
-                originals = self.anatomy.model(**outputs.model_inputs(batch)).logits
+                originals = outputs.logits_of(self.anatomy.model, batch)
             if kind == "kl":
                 return tokens * outputs.answer_kl(logits, originals, labels)
             ours, theirs = (outputs.answer_log_likelihood(x, labels) for x in (logits, originals))
