@@ -271,3 +271,15 @@ def test_pictures_of_several_sizes_in_one_batch_are_refused(made: Any) -> None:
     batch = PictureCollator(processor)(mixed)
     with pytest.raises(UnseeError, match=r"become \d+ to \d+ visual tokens: bring them"):
         anatomy_of(model).seeing(batch)
+
+
+def test_encoder_decoder_is_unlearnt_by_its_features_and_refused_for_answers(
+    tmp_path: Path,
+) -> None:
+    model, processor = families.blip_2_t5()
+    source = str(tiny.save(tmp_path / "model", model, processor))
+    forget, retain = sides()
+    metrics = unlearn(source, forget, retain, tmp_path / "out", "vkd", OPTIONS)
+    assert metrics["text_logits_identical"]
+    with pytest.raises(UnseeError, match="answers with an encoder-decoder"):
+        unlearn(source, forget, retain, tmp_path / "other", "graddiff", OPTIONS)

@@ -42,6 +42,14 @@ def test_the_methods_of_the_docs_are_those_of_the_package(
         assert f"`{method}`" in (ROOT / "docs/methods.md").read_text()
 
 
+def test_the_families_of_the_docs_are_those_of_the_package(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert unsee(["models", "--families"]) == 0
+    kept = json.loads((ROOT / "docs/results/families.json").read_text())
+    assert kept == json.loads(capsys.readouterr().out), "unsee models --families > docs/results/…"
+
+
 def test_a_changed_result_changes_the_page(tmp_path: Path) -> None:
     manifest = {"seed0/vanilla": {"sha256": "", "scores": {"known/vqa_accuracy": 0.1234}}}
     (tmp_path / "m.json").write_text(json.dumps(manifest))

@@ -164,6 +164,18 @@ class Anatomy:
             if any(name == p or name.startswith(p + ".") for p in prefixes)
         }
 
+    def check_answers(self) -> None:
+        """Refuses a language model that reads with an encoder and answers with a decoder.
+
+        Raises:
+            UnseeError: it does.
+        """
+        if getattr(self.model.config.get_text_config(), "is_encoder_decoder", False):
+            raise UnseeError(
+                f"this {self.family.model_type} model answers with an encoder-decoder, for which "
+                "losses on answers are not made: use a method that never runs it (vkd)"
+            )
+
     @property
     def read_blocks(self) -> tuple[int, ...]:
         """Vision blocks whose output the projector reads, counted from 0."""

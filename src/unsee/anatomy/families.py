@@ -70,6 +70,7 @@ class Family:
             brought to one size for unlearning.
         speaker: module that answers to words alone; empty: the model itself.
         title: name for people.
+        reads: which vision layer it is that the projector reads, in words.
         note: what there is to know about it.
         shares_vision: whether a picture's projected tokens, put in place of its image tokens'
             embeddings, are all that W learns of it, and W keeps an ordinary cache: then scoring
@@ -93,6 +94,7 @@ class Family:
     by_size: bool = False
     speaker: str = ""
     title: str = ""
+    reads: str = "the tower's output"
     note: str = ""
     shares_vision: bool = False
 

@@ -65,6 +65,7 @@ register(
         language=("model.language_model", "lm_head"),
         see=look,
         layers=blocks_read,
+        reads="the blocks of `intermediate_layers_indices` and the last global one",
         blocks=block_outputs,
         block=number,
         inputs=("pixel_values", "aspect_ratio_ids", "aspect_ratio_mask"),

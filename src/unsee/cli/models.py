@@ -10,6 +10,7 @@ EXAMPLES = """\
 examples:
   unsee models
   unsee models --verify      compare the shipped files with their checksums
+  unsee models --families
   unsee models --json
 """
 
@@ -20,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--verify", action="store_true", help="hash the shipped files again; status 2 on a mismatch"
     )
+    parser.add_argument("--families", action="store_true", help="families alone, as a JSON list")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -36,12 +38,19 @@ def run(args: argparse.Namespace) -> None:
     known = [
         {
             "model_type": family.model_type,
+            "title": family.title or family.model_type,
             "vision": list(family.vision),
             "projector": list(family.projector),
             "language": list(family.language),
+            "reads": family.reads,
+            "by_size": family.by_size,
+            "note": family.note,
         }
         for _, family in sorted(families().items())
     ]
+    if args.families:
+        print(json.dumps(known, indent=2))
+        return
     shipped: list[dict[str, Any]] = []
     for model in list_shipped():
         row: dict[str, Any] = {"name": model.name, "path": str(model.path), "sha256": model.sha256}
@@ -78,6 +87,7 @@ def _print(known: list[dict[str, Any]], shipped: list[dict[str, Any]]) -> None:
     for row in known:
         parts = " | ".join(", ".join(row[part]) for part in ("vision", "projector", "language"))
         print(f"  {row['model_type']}: {parts}")
+        print(f"    {row['title']}; P reads {row['reads']}. {row['note']}".rstrip())
     print("\nshipped models:")
     for row in shipped:
         state = {True: "  intact", False: "  DAMAGED", None: ""}[row.get("intact")]

@@ -78,6 +78,8 @@ def fingerprint(source: str, **how: Any) -> tuple[dict[str, str], Any]:
             text = prompt_of(processor, prompt, picture=False) or processor.tokenizer.bos_token
             inputs = processor.tokenizer(text, return_tensors="pt").to(model.device)
             ids = {key: inputs[key] for key in ("input_ids", "attention_mask")}
+            if getattr(speaker.config, "is_encoder_decoder", False):
+                ids["decoder_input_ids"] = ids["input_ids"]
             logits.append(speaker(**ids).logits[0].cpu())
     return hashes, torch.cat(logits)
 

@@ -89,6 +89,8 @@ class UnlearningTrainer(SeveralProcesses, ExactResume, Trainer):
         if args.lora_rank and not self.adapters:
             raise UnseeError(f"{type(self).__name__} has no adapters: leave lora_rank at 0")
         self.anatomy = anatomy_of(model)
+        if getattr(args, "runs_language", False):
+            self.anatomy.check_answers()
         if self.anatomy.family.by_size:
             forget_dataset, retain_dataset, stranger_dataset = squares(
                 [forget_dataset, retain_dataset, stranger_dataset],

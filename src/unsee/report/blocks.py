@@ -6,7 +6,8 @@ Kinds of block: `demo` (the table of a demo), `shipped` (what the shipped models
 faster than one question at a time), `relearning` (how fast
 forgotten people come back under attack), `retain` (how many pictures to retain are needed),
 `several` (what forgetting one of several people in a picture does to the others),
-`methods` (what `unsee methods --json` tells), `leaderboard` (test numbers of methods over seeds;
+`methods` (what `unsee methods --json` tells), `families` (`unsee
+models --families`), `leaderboard` (test numbers of methods over seeds;
 `leaderboard15` with 15 % forgotten, `final` for VKD's own page), `metrics` (whether metrics tell
 models that know people from those that do not), `configurations` (memory of the shipped ones).
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from unsee.anatomy.families import PARTS
 from unsee.evaluation.metrics import is_broken
 from unsee.report.leaderboard import leaderboard_table
 from unsee.report.relearning import relearning_table
@@ -157,6 +159,18 @@ def methods_table(methods: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def families_table(families: list[dict[str, Any]]) -> str:
+    """Markdown table of what `unsee models --families` tells."""
+    lines = ["| family | `model_type` | V | P | W | P reads | one size | |"]
+    lines.append("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    for family in sorted(families, key=lambda row: row["title"].casefold()):
+        cells = [family["title"], f"`{family['model_type']}`"]
+        cells += [", ".join(f"`{p}`" for p in family[part]) for part in PARTS]
+        cells += [family["reads"], "yes" if family["by_size"] else MISSING, family["note"]]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def metrics_table(result: dict[str, Any]) -> str:
     """Markdown table of how well each metric tells who knows from who does not."""
     from unsee.studies.metrics import aucs
@@ -226,6 +240,7 @@ KINDS: dict[str, Callable[[Any], str]] = {
     "retain": retain_table,
     "several": several_table,
     "methods": methods_table,
+    "families": families_table,
     "metrics": metrics_table,
     "final": final_table,
     "leaderboard": leaderboard_table,
