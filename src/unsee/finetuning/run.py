@@ -24,7 +24,7 @@ def configured(output: Path, options: Mapping[str, Any]) -> FinetuneConfig:
     Raises:
         UnseeError: an option that is none, or a value that makes no sense.
     """
-    return runs._configure(FinetuneConfig, runs.work_of(output), options)
+    return runs.configure(FinetuneConfig, runs.work_of(output), options)
 
 
 def finetune(
