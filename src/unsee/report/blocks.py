@@ -9,7 +9,8 @@ forgotten people come back under attack), `retain` (how many pictures to retain 
 `methods` (what `unsee methods --json` tells), `families` (`unsee
 models --families`), `leaderboard` (test numbers of methods over seeds;
 `leaderboard15` with 15 % forgotten, `final` for VKD's own page), `metrics` (whether metrics tell
-models that know people from those that do not), `configurations` (memory of the shipped ones).
+models that know people from those that do not), `configurations` (memory of the shipped ones),
+`memory` (measured peaks beside estimates), `estimates` (memory of large models).
 """
 
 from __future__ import annotations
@@ -196,6 +197,34 @@ def retain_table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def memory_table(result: dict[str, Any]) -> str:
+    """Markdown table of measured peaks beside estimates."""
+    lines = ["| width of the model | weights | run | measured (MB) | estimated (MB) | ratio |"]
+    lines.append("| --- | ---: | --- | ---: | ---: | ---: |")
+    for row in result["rows"]:
+        measured, estimated = row["measured_mb"], row["estimated_mb"]
+        cells = [row["model"].removeprefix("width "), f"{row['weights'] / 1e6:.0f} M", row["run"]]
+        cells += [f"{measured:.0f}", f"{estimated:.0f}", f"{estimated / measured:.2f}"]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def estimates_table(rows: list[dict[str, Any]]) -> str:
+    """Markdown table of estimates, in GB by what the memory is for."""
+    columns = ("parameters", "gradients", "optimiser", "activations", "teacher")
+    head = ("model", "method", "trained", *columns, "peak (GB)", "24 GB", "80 GB")
+    lines = ["| " + " | ".join(head) + " |"]
+    lines.append("| --- | --- | --- |" + " ---: |" * 6 + " --- | --- |")
+    for row in rows:
+        parts, says = row["parts"].values(), row["settings"]
+        cells = [row["model"], says["method"], says["trainable"]]
+        sums = [sum(part[column] for part in parts) for column in columns]
+        cells += [f"{size / 1e9:.1f}" for size in (*sums, row["total"])]
+        cells += ["yes" if row["fits"][card] else "no" for card in ("24 GB", "80 GB")]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def configurations_table(rows: list[dict[str, Any]]) -> str:
     """Markdown table of the memory that shipped configurations are estimated to take."""
     head = ("configuration", "model", "GPUs", "pictures a side, each", "GB on each, of")
@@ -245,5 +274,7 @@ KINDS: dict[str, Callable[[Any], str]] = {
     "final": final_table,
     "leaderboard": leaderboard_table,
     "configurations": configurations_table,
+    "memory": memory_table,
+    "estimates": estimates_table,
     "leaderboard15": lambda result: leaderboard_table(result, 15),
 }
