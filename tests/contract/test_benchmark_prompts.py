@@ -6,7 +6,9 @@ import pytest
 
 import families
 import tiny
+from unsee.data.benchmarks.records import CLASSIFICATION, Item
 from unsee.evaluation.benchmarks.asking import Prompt, Turn, ask, letter_choices, weigh
+from unsee.evaluation.benchmarks.mllmu_prompts import mark_of, released
 
 LETTERS = ["A", "B", "D"]
 
@@ -50,3 +52,16 @@ def test_likelihoods_of_dialogues(family: str) -> None:
     for one, values in zip(asked, together, strict=True):
         [expected] = weigh(model, processor, [one], [LETTERS], progress=False)
         assert values == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("family", list(families.FAMILIES))
+def test_released_prompts_with_pictures(family: str) -> None:
+    model, processor = families.build(family)
+    assert mark_of(processor) == ("<boi>" if family == "gemma3" else "<image>")
+    options = (("A", "Oslo"), ("B", "Lima"))
+    shot, item = (
+        Item("1", tiny.picture(n), "Which?", "B", options, CLASSIFICATION) for n in range(2)
+    )
+    for shots in ([], [shot]) if getattr(processor, "chat_template", None) else ([],):
+        asked = released(processor, item, shots)
+        assert len(ask(model, processor, [asked], 3, progress=False)) == 1

@@ -132,9 +132,10 @@ def open_table(
 
 def has_config(benchmark: Benchmark, source: str | None, config: str, purpose: str) -> bool:
     """Whether a local folder holds a config; of the hub it is taken for granted."""
-    if source is None or not Path(source).exists():
+    path = None if source is None else Path(source)
+    if path is None or not path.exists():
         return True
-    return Path(source).is_dir() and bool(_files(benchmark, Path(source), config, purpose))
+    return path.is_dir() and bool(_files(benchmark, path, config, purpose))
 
 
 def read_parquet(files: Sequence[Path]) -> Any:
@@ -205,19 +206,13 @@ def _files(benchmark: Benchmark, folder: Path, config: str, purpose: str) -> lis
             files = _shards(place, name)
             if files:
                 return files
-        splits = sorted({m["name"] for m in map(_shard, (home / config).glob("*.parquet")) if m})
+        loose = sorted((home / config).glob("*.parquet"))
+        splits = sorted({m["name"] for m in (SHARD.match(file.name) for file in loose) if m})
         if splits:
             raise UnseeError(f"{home / config} has no split {SPLIT!r}: it has {', '.join(splits)}")
-        loose = sorted((home / config).glob("*.parquet"))
         if loose:
             return loose
-    if folder.name == config:
-        return _shards(folder, SPLIT)
-    return []
-
-
-def _shard(file: Path) -> Any:
-    return SHARD.match(file.name)
+    return _shards(folder, SPLIT) if folder.name == config else []
 
 
 def _shards(folder: Path, name: str) -> list[Path]:
@@ -231,7 +226,7 @@ def _shards(folder: Path, name: str) -> list[Path]:
         return [whole]
     found: dict[int, dict[int, Path]] = {}
     for file in folder.glob("*.parquet"):
-        shard = _shard(file)
+        shard = SHARD.match(file.name)
         if shard and shard["name"] == name:
             found.setdefault(int(shard["count"]), {})[int(shard["number"])] = file
     if not found:

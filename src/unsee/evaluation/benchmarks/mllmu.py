@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +144,9 @@ class MLLMUScorer(Scorer):
             protocol: `corrected` or `released`.
             seed: of the people who are examples, and of the poses of Test_Set.
         """
-        write = getattr(mllmu_prompts, protocol)
+        write: Any = mllmu_prompts.corrected
+        if protocol == RELEASED:
+            write = partial(mllmu_prompts.released, mark=mllmu_prompts.mark_of(processor))
         script = random.Random(seed)  # the script draws from one source, unseeded, as it goes
         limit = tables.notes.get("limit")
         for name, kinds in ORDER.items():

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from unsee.data.benchmarks.records import CLASSIFICATION, CLOZE, IMAGE, Item
+from unsee.data.prompts import prompt_of
 from unsee.evaluation.answering import Asked
 from unsee.evaluation.benchmarks.asking import Turn, loader, rendered
 
@@ -19,6 +20,18 @@ SENTENCE = {
     False: "Answer the question based on your trained knowledge in one sentence in ENGLISH.",
 }
 """The request for one sentence, about a picture or not; the script words the two differently."""
+
+
+def mark_of(processor: Any) -> str:
+    """What stands for a picture in a model's prompts, such as `<image>`: what its chat template
+    puts before the words, where there is one."""
+    token = getattr(processor, "image_token", None) or "<image>"
+    if not getattr(processor, "chat_template", None):
+        return token
+    word = "picture"
+    before = [prompt_of(processor, word, picture).partition(word)[0] for picture in (False, True)]
+    plain, shown = before[0].rstrip(), before[1]
+    return shown.removeprefix(plain).strip() if shown.startswith(plain) else token
 
 
 def lettered(item: Item) -> str:
@@ -48,10 +61,19 @@ def corrected(processor: Any, item: Item, shots: Sequence[Item] = ()) -> Asked:
     return rendered(processor, (*turns, Turn(words_of(item), item.picture)))
 
 
-def released(processor: Any, item: Item, shots: Sequence[Item] = ()) -> Asked:
+def released(
+    processor: Any, item: Item, shots: Sequence[Item] = (), mark: str | None = None
+) -> Asked:
     """The text of the released script, point by point: `USER: … ASSISTANT:` whatever the model's
-    template; an example is a USER who gives the `Correct Answer`, its picture again each time."""
-    token = getattr(processor, "image_token", None) or "<image>"
+    template; an example is a USER who gives the `Correct Answer`, its picture again each time.
+
+    Args:
+        processor: of the model.
+        item: what is asked.
+        shots: the examples.
+        mark: what stands for a picture; None: found out, see `mark_of`.
+    """
+    token = mark or mark_of(processor)
     parts, pictures = [], []
     for shot in shots:
         image = shot.direction == IMAGE

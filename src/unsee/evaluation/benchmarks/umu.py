@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,9 @@ NEW_TOKENS = {CLASSIFICATION: 50, CLOZE: 50, GENERATION: 200}
 FILLING = "Please **ONLY** provide the correct answer without any explanation"
 
 
-def released(processor: Any, item: Item) -> Asked:
+def released(processor: Any, item: Item, mark: str | None = None) -> Asked:
     """The text of the released script: options as a list of their texts, no letters asked for."""
-    token = getattr(processor, "image_token", None) or "<image>"
+    token = mark or mllmu_prompts.mark_of(processor)
     image = item.direction == IMAGE
     if item.kind == CLASSIFICATION:
         offered = str([text for _, text in item.options])
@@ -46,7 +47,7 @@ def released(processor: Any, item: Item) -> Asked:
         before = f"USER: {token}\n" if image else "USER: "
         text = f"{before}{item.question}\n{FILLING}\nASSISTANT:"
     else:
-        return mllmu_prompts.released(processor, item)
+        return mllmu_prompts.released(processor, item, mark=token)
     return Asked(text, (loader(item.picture),) if image else ())
 
 
@@ -176,7 +177,9 @@ class UMUScorer(Scorer):
 
     def plan(self, processor: Any, tables: Tables, protocol: str = CORRECTED) -> Iterator[Asking]:
         """All questions, each with its prompt."""
-        write = released if protocol == RELEASED else _corrected
+        write: Any = _corrected
+        if protocol == RELEASED:
+            write = partial(released, mark=mllmu_prompts.mark_of(processor))
         for name, people in tables.sets.items():
             for person in people:
                 for kind in (CLOZE, CLASSIFICATION, GENERATION):
