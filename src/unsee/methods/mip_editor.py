@@ -103,8 +103,11 @@ def influence(
     for step in range(1, steps + 1):
         with torch.enable_grad(), scaled(layers, step / steps) as read:
             value = log_likelihood()
-            gradients = torch.autograd.grad(value, list(read.values()))
-        for name, gradient in zip(read, gradients, strict=True):
+            gradients = torch.autograd.grad(value, list(read.values()), allow_unused=True)
+        for name, gradient in zip(list(read), gradients, strict=True):
+            if gradient is None:  # a head of V that is run and not read
+                del read[name]
+                continue
             g = gradient.double().square() if squared else gradient.double()
             integral[name] = integral.get(name, 0) + g / steps
     found = {}
@@ -142,7 +145,17 @@ class MIPEditorTrainer(RMUTrainer):
         self._parts = [p for p in (VISION, LANGUAGE) if p in TRAINABLE[args.trainable]]
         reading = {n for p in self._parts for n in self._layers(p, args)}
         mlps = {name.rpartition(".")[0] for name in reading}
-        weights = [n for n in trained if n.rpartition(".")[0].rpartition(".")[0] in mlps]
+        model = self.anatomy.model
+        units = {name.rpartition(".")[0]: model.get_submodule(name).in_features for name in reading}
+
+        def of_mlp(name: str) -> bool:
+            layer = name.rpartition(".")[0]
+            mlp, module = layer.rpartition(".")[0], model.get_submodule(layer)
+            if mlp not in mlps or not isinstance(module, torch.nn.Linear):
+                return False
+            return layer in reading or module.out_features == units[mlp]
+
+        weights = [name for name in trained if of_mlp(name)]
         return [n for n in weights if not (n.endswith(".bias") and n.rpartition(".")[0] in reading)]
 
     def _path(self) -> dict[str, torch.Tensor]:
