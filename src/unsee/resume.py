@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from unsee import sharding
+from unsee.adapter_folder import save_adapter
 from unsee.errors import UnseeError
 
 TRAINED, OPTIMIZER, SCHEDULER = "trained.safetensors", "optimizer.pt", "scheduler.pt"
@@ -23,7 +24,8 @@ class ExactResume:
     Sharded weights and their optimiser's state are gathered and written as one process would; so a
     run goes on with another number of processes, sharded or not.
 
-    `save_model` by the user writes a complete checkpoint as ever.
+    `save_model` by the user writes a complete checkpoint as ever; with `save_adapter=adapter`, the
+    adapter.
     """
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
@@ -32,7 +34,12 @@ class ExactResume:
             return super().save_model(output_dir, _internal_call)  # type: ignore[misc]
         folder = Path(output_dir or trainer.args.output_dir)
         if not _internal_call:
-            if not trainer.is_fsdp_enabled:
+            adapter = getattr(trainer, "adapter", None)
+            if adapter is not None:
+                if trainer.args.should_save:
+                    base = trainer.anatomy.model.name_or_path
+                    save_adapter(adapter, base, trainer.processing_class, folder)
+            elif not trainer.is_fsdp_enabled:
                 super().save_model(output_dir, _internal_call)  # type: ignore[misc]
             elif trainer.args.should_save:
                 trainer.anatomy.model.save_pretrained(folder)

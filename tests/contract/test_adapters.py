@@ -179,6 +179,20 @@ def test_adapter_that_is_damaged_or_of_another_model(adapter: Path, tmp_path: Pa
         checkpoints.load(str(copy))
 
 
+def test_trainer_saves_the_adapter_too(base: Path, processing: Any, tmp_path: Path) -> None:
+    trainer_class, config_class = get_method("vkd").classes()
+    model, _ = checkpoints.load(str(base))
+    args = config_class(output_dir="work", save_adapter="adapter", **OPTIONS)
+    sides = (tiny.examples(2, 2), tiny.examples(2, 2, 10))
+    trainer = trainer_class(model, args, *sides, processing)
+    trainer.train()
+    trainer.save_model(str(tmp_path / "saved"))
+    assert not (tmp_path / "saved/config.json").exists()
+    loaded, _ = checkpoints.load(str(tmp_path / "saved"))
+    theirs = logits(trainer.model, processing)
+    torch.testing.assert_close(logits(loaded, processing), theirs, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.usefixtures("few_pictures")
 def test_adapter_is_evaluated(adapter: Path, base: Path, tmp_path: Path) -> None:
     import json

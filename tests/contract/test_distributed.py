@@ -63,10 +63,14 @@ def plan(names: list[str], **options: Any) -> list[dict[str, Any]]:
 
 def start(command: list[str], where: Path, entries: list[dict[str, Any]]) -> str:
     """Runs a plan; gives what was printed."""
+    return call([*command, str(HERE / "together.py"), str(where), json.dumps(entries)], where)
+
+
+def call(words: list[str], where: Path) -> str:
+    """Runs a command in a folder; gives what was printed."""
     environment = {**distributed.alone(), "OMP_NUM_THREADS": "1"}
     paths = [str(HERE.parent), *sys.path]
     environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
-    words = [*command, str(HERE / "together.py"), str(where), json.dumps(entries)]
     done = subprocess.run(words, capture_output=True, text=True, env=environment, cwd=where)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
@@ -175,6 +179,28 @@ def test_resumed_by_another_number_of_processes(where: Path) -> None:
 def test_what_would_go_wrong_is_refused(flags: list[str], said: str, where: Path) -> None:
     with pytest.raises(AssertionError, match=said):
         start([*FSDP, *flags], where, plan(["vkd"]))
+
+
+@pytest.mark.slow
+def test_shipped_configuration_shards_the_command_line(
+    where: Path, folders: tuple[Path, Path]
+) -> None:
+    """On two CPUs in place of eight GPUs."""
+    from unsee.configs import HERE as CONFIGS
+
+    name = "8x80gb-fsdp.yaml"
+    launch = [*LAUNCH[:4], "--config_file", str(CONFIGS / "accelerate" / name)]
+    launch += ["--num_processes", "2", "--main_process_port", "0", "-m", "unsee", "unlearn"]
+    options = ["--config", str(CONFIGS / "unlearn" / name), "--use_cpu", "true", "--max_steps", "2"]
+    options += ["--model", "base", "--forget", str(folders[0]), "--retain", str(folders[1])]
+    printed = call([*launch, *options, "--output", "out"], where)
+    assert printed.count("done in") == 1 and "the same to the bit" in printed
+    metrics = json.loads((where / "out/metrics.json").read_text())
+    assert metrics["processes"] == 2 and metrics["steps"] == 2
+    assert weights(where / "out").keys() == weights(where / "base").keys()
+    assert not tiny.same_weights(where / "out", where / "base")
+    with pytest.raises(AssertionError, match="error: out holds a finished run"):
+        call([*launch, *options, "--output", "out"], where)
 
 
 # ---- without other processes ---------------------------------------------------------------------

@@ -47,12 +47,12 @@ class _SecondsSoFar(TrainerCallback):
 class _StopsAtStrangers(TrainerCallback):
     """Ends a training once the people are no more familiar than strangers."""
 
-    def __init__(self, criterion: StrangerCriterion) -> None:
-        self.criterion = criterion
+    def __init__(self, criterion: StrangerCriterion, trainer: Any) -> None:
+        self.criterion, self.trainer = criterion, trainer
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.global_step % args.stranger_steps == 0:
-            found = self.criterion(kwargs["model"])
+            found = self.trainer.inside(kwargs["model"], self.criterion)
             if distributed.is_first():
                 print(f"step {state.global_step}: told from strangers with AUC {found.auc:.2f}")
             control.should_training_stop |= not distributed.agreed(found.known)
@@ -206,15 +206,12 @@ def unlearn(
             quantize=quantize,
         )
         commit = commit_of(model_source, revision)
-        callbacks: list[TrainerCallback] = []
         criterion = StrangerCriterion(model, processor, forget, strangers) if strangers else None
         if criterion is not None and not distributed.agreed(criterion.before.known):
             before = criterion.before
             return distributed.on_first(lambda: _not_known(before.auc, output, work, settings))
-        if args.stop_at_strangers:
-            if criterion is None:
-                raise UnseeError("stop_at_strangers needs pictures of strangers (--strangers DIR)")
-            callbacks.append(_StopsAtStrangers(criterion))
+        if args.stop_at_strangers and criterion is None:
+            raise UnseeError("stop_at_strangers needs pictures of strangers (--strangers DIR)")
         with Cost(baseline) as cost:
             so_far = _SecondsSoFar(work, cost)
             trainer = trainer_class(
@@ -225,8 +222,10 @@ def unlearn(
                 processor,
                 stranger_dataset=strangers,
                 text_dataset=texts,
-                callbacks=[so_far, *callbacks],
+                callbacks=[so_far],
             )
+            if args.stop_at_strangers and criterion is not None:
+                trainer.add_callback(_StopsAtStrangers(criterion, trainer))
             last = distributed.on_first(lambda: last_checkpoint(work))
             if not _restored(trainer, last):
                 trainer.train(resume_from_checkpoint=str(last) if last else None)

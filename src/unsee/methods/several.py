@@ -15,7 +15,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch.distributed.fsdp import FSDPModule
@@ -26,6 +26,7 @@ from unsee import distributed
 from unsee.data.collate import Filler
 from unsee.errors import UnseeError
 
+T = TypeVar("T")
 FSDP_1 = "FSDP 1 flattens weights that methods look at one by one: say fsdp_version: 2"
 
 
@@ -205,7 +206,7 @@ class SeveralProcesses:
         twin = copy.deepcopy(trainer.anatomy.model).eval().requires_grad_(False)
         return fsdp2_prepare_model(trainer.accelerator, twin)
 
-    def inside(self, wrapped: Any, work: Callable[[Any], torch.Tensor]) -> torch.Tensor:
+    def inside(self, wrapped: Any, work: Callable[[Any], T]) -> T:
         """Does some work on the model, within the forward of what it is wrapped in: there the
         wrapper gathers shards and learns which gradients it has to average."""
         trainer: Any = self
@@ -222,7 +223,7 @@ class SeveralProcesses:
             else:
                 core.forward = own
 
-        def forward() -> torch.Tensor:
+        def forward() -> T:
             put_back()
             return work(core)
 
