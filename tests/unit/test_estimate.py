@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import torch
 
+import families
 import tiny
-from unsee.anatomy import anatomy_of, families
+from unsee.anatomy import anatomy_of
 from unsee.cli.main import main
 from unsee.errors import UnseeError
 from unsee.estimate.activations import activations
@@ -202,7 +203,6 @@ def test_what_is_refused(
     assert error.startswith("unsee: error: ") and error.count("\n") == 1 and message in error
 
 
-@pytest.mark.skipif("qwen2_5_vl" not in families(), reason="Qwen2.5-VL has no entry")
 def test_vkd_on_qwen_takes_pictures_of_a_size() -> None:
     config = config_of("Qwen/Qwen2.5-VL-3B-Instruct")
     small, large = (
@@ -210,3 +210,22 @@ def test_vkd_on_qwen_takes_pictures_of_a_size() -> None:
         for side in (224, 448)
     )
     assert 3 * small < large < 5 * small
+
+
+UNKNOWN = {"mllama": "aspect_ratio_ids", "instructblip": "qformer_input_ids"}
+UNKNOWN |= dict.fromkeys(("idefics2", "idefics3", "smolvlm"), "meta tensor")
+"""Families that need more than shapes of pictures to see, and what of it the line names."""
+
+
+@pytest.mark.parametrize("name", families.FAMILIES)
+def test_every_family(name: str) -> None:
+    config = families.build(name)[0].config
+    for method in ("vkd", "graddiff"):
+        if name in UNKNOWN:
+            with pytest.raises(UnseeError, match=f"can't be estimated: .*{UNKNOWN[name]}"):
+                of(config, method=method)
+            continue
+        made = of(config, method=method)
+        assert made.parts["vision"].trained and made.parts["projector"].activations
+        runs_language = method == "graddiff"
+        assert (made.parts["language"].activations > 0) == runs_language

@@ -142,6 +142,7 @@ def _answers(anatomy: Anatomy, visual: torch.Tensor, text_tokens: int) -> None:
         (rows, tokens, weight.shape[1]), dtype=weight.dtype, device="meta", requires_grad=flows
     )
     language = model.get_submodule(anatomy.family.language[0])
-    hidden = language(inputs_embeds=read, use_cache=False).last_hidden_state
+    output = language(inputs_embeds=read, use_cache=False)
+    logits = output.logits if hasattr(output, "logits") else head(output.last_hidden_state)
     labels = torch.empty((rows, tokens), dtype=torch.long, device="meta")
-    answer_cross_entropy(head(hidden), labels)
+    answer_cross_entropy(logits, labels)

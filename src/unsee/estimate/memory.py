@@ -8,6 +8,8 @@ aside for both), masks, and what some methods work out once before they train.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -149,7 +151,8 @@ def estimate(config: Any, plan: Plan, name: str = "", trust_remote_code: bool = 
     trainer.anatomy = anatomy_of(model)
     pictures = args.per_device_train_batch_size
     batch = picture_batch(trainer.anatomy.family, config, pictures, plan.image_size or None)
-    _select(trainer, args, batch)
+    with _acting_out(config.model_type):
+        _select(trainer, args, batch)
     if plan.quantize and entry.touches_language:
         raise UnseeError(f"quantize: {plan.method} changes the language model, whose weights it is")
     anatomy = trainer.anatomy
@@ -167,15 +170,16 @@ def estimate(config: Any, plan: Plan, name: str = "", trust_remote_code: bool = 
             part.gradients += size
             part.optimiser += 0 if entry.edits else 2 * size
     runs_language = getattr(args, "runs_language", entry.runs_language)
-    kept_for_backward = activations(
-        anatomy,
-        batch,
-        None if runs_language else _distilled(args),
-        plan.text_tokens,
-        sides=len(trainer.uses),
-        bf16=plan.bf16,
-        checkpointing=plan.gradient_checkpointing,
-    )
+    with _acting_out(config.model_type):
+        kept_for_backward = activations(
+            anatomy,
+            batch,
+            None if runs_language else _distilled(args),
+            plan.text_tokens,
+            sides=len(trainer.uses),
+            bf16=plan.bf16,
+            checkpointing=plan.gradient_checkpointing,
+        )
     for where, count in kept_for_backward.items():
         found[where].activations = count
     settings = {**asdict(plan), "trainable": args.trainable, "batch_size": pictures}
@@ -183,6 +187,18 @@ def estimate(config: Any, plan: Plan, name: str = "", trust_remote_code: bool = 
     made = Estimate(name, settings, found)
     _spread(made, plan, model)
     return made
+
+
+@contextmanager
+def _acting_out(model_type: str) -> Iterator[None]:
+    """Where a family's code needs more than shapes, the estimate says so."""
+    try:
+        yield
+    except (TypeError, AttributeError, NotImplementedError, RuntimeError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise UnseeError(
+            f"{model_type} models can't be estimated: they don't run on shapes alone ({first})"
+        ) from error
 
 
 def _trainer(entry: Any, plan: Plan) -> tuple[Any, Any]:

@@ -65,6 +65,8 @@ class Pretend(TorchFunctionMode):
             )
         if func is torch.Tensor.__bool__ and args[0].is_meta:
             return True  # is this one sequence, is nothing masked, …
+        if func is torch.Tensor.__getitem__ and _is_mask(args[1]):
+            return args[0].reshape(-1, *args[0].shape[args[1].ndim :])  # nothing is left out
         if func is functional.scaled_dot_product_attention:
             named = dict(zip(("query", "key", "value"), args, strict=False)) | kwargs
             q, k, v = (self._lowered(named[name]) for name in ("query", "key", "value"))
@@ -83,6 +85,10 @@ class Pretend(TorchFunctionMode):
         if key not in self.casts:
             self.casts[key] = tensor.to(torch.bfloat16)
         return self.casts[key]
+
+
+def _is_mask(index: Any) -> bool:
+    return isinstance(index, torch.Tensor) and index.is_meta and index.dtype == torch.bool
 
 
 def _raised(tensor: Any) -> Any:
