@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +50,7 @@ class LazyPicture:
         data, path = stored.get("bytes"), stored.get("path")
         try:
             if data:
-                return load_rgb(BytesIO(data))  # type: ignore[arg-type]
+                return load_rgb(data)
             return load_rgb((self.folder or Path()) / path)
         except Exception as error:  # decoders raise anything on damaged files
             reason = " ".join(str(error).split()) or type(error).__name__
