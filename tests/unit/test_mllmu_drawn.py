@@ -12,6 +12,7 @@ import pytest
 from unsee.data.faces import profiles as text
 from unsee.data.faces.profiles import face_of, forgotten, options_of, read_profiles
 from unsee.errors import UnseeError
+from unsee.report.docs import filled
 
 REAL = Path(__file__).parents[3] / "shared/data/mllmu_bench"
 NAMES = ("Ada Belberg", "Bo Ek", "Cy Lima", "Di Cairo", "Ed Oslo", "Fe Delhi")
@@ -83,6 +84,15 @@ def test_the_real_text() -> None:
     asked = [(p, a) for p in people for a in p.asked]
     assert sum(a.cloze is not None for _, a in asked) > 0.9 * len(asked)
     assert sum(bool(options_of(people, p, a)) for p, a in asked[:300]) > 200
+
+
+def test_the_table_has_a_row_a_model(tmp_path: Path) -> None:
+    rows = [{"model": "vanilla", "forget/cloze/image": 0.9}, {"model": "gold"}]
+    (tmp_path / "d.json").write_text(json.dumps({"about": {}, "rows": rows}))
+    made = filled("<!-- begin drawn_mllmu d.json -->\n<!-- end -->\n", tmp_path)
+    assert "| model | forget, cloze, image |" in made
+    assert "| vanilla | 90.0 |" in made
+    assert "| gold | – |" in made
 
 
 @pytest.mark.slow

@@ -181,6 +181,8 @@ def shared_by(model: Any, processor: Any, first: Asked) -> Shared | None:
         return None
     if not isinstance(getattr(processor, "image_token", None), str):
         return None
+    if any(hasattr(p, "full_tensor") for p in model.parameters()):
+        return None  # sharded: parts of the model can't be run by themselves
     shared = Shared(model, processor)
     shared.see([first], 1)
     plain = encode(processor, [first.text], [first.load()])

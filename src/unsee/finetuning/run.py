@@ -72,14 +72,14 @@ def finetune(
     settings |= {"revision": revision} if revision else {}
     resolved = {**taught_with(args), "unsee": __version__, "lessons": len(lessons)}
     work = runs.prepare_output(output, {**settings, "resolved": resolved}, overwrite)
-    with runs._nothing_without_checkpoint(work):
+    with runs.nothing_without_checkpoint(work):
         baseline = resident()
         model, processor = checkpoints.load(model_source, **loading)
         with Cost(baseline) as cost:
-            so_far = runs._SecondsSoFar(work, cost)
+            so_far = runs.SecondsSoFar(work, cost)
             trainer = FinetuneTrainer(model, args, lessons, processor, callbacks=[so_far])
             last = last_checkpoint(work)
-            if not runs._restored(trainer, last):
+            if not runs.restored(trainer, last):
                 trainer.train(resume_from_checkpoint=str(last) if last else None)
     metrics: dict[str, Any] = {
         "loss": round(trainer.mean_loss(), 5),

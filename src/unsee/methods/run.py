@@ -28,7 +28,7 @@ from unsee.quantised import with_language_of
 SETTINGS = "unsee.json"
 
 
-class _SecondsSoFar(TrainerCallback):
+class SecondsSoFar(TrainerCallback):
     """Keeps the seconds of an interrupted run beside its checkpoints, for the resumed one."""
 
     def __init__(self, work: Path, cost: Cost) -> None:
@@ -59,7 +59,7 @@ class _StopsAtStrangers(TrainerCallback):
 
 
 @contextmanager
-def _nothing_without_checkpoint(work: Path) -> Iterator[None]:
+def nothing_without_checkpoint(work: Path) -> Iterator[None]:
     """Where a run ends before its first checkpoint, its work folder is of no use to anybody."""
     try:
         yield
@@ -196,7 +196,7 @@ def unlearn(
         )
     of_run = _of_run(args, settings)
     work = distributed.on_first(lambda: prepare_output(output, of_run, overwrite))
-    with _nothing_without_checkpoint(work):
+    with nothing_without_checkpoint(work):
         baseline = resident()
         model, processor = checkpoints.load(
             model_source,
@@ -213,7 +213,7 @@ def unlearn(
         if args.stop_at_strangers and criterion is None:
             raise UnseeError("stop_at_strangers needs pictures of strangers (--strangers DIR)")
         with Cost(baseline) as cost:
-            so_far = _SecondsSoFar(work, cost)
+            so_far = SecondsSoFar(work, cost)
             trainer = trainer_class(
                 model,
                 args,
@@ -227,7 +227,7 @@ def unlearn(
             if args.stop_at_strangers and criterion is not None:
                 trainer.add_callback(_StopsAtStrangers(criterion, trainer))
             last = distributed.on_first(lambda: last_checkpoint(work))
-            if not _restored(trainer, last):
+            if not restored(trainer, last):
                 trainer.train(resume_from_checkpoint=str(last) if last else None)
     peak = distributed.largest(cost.peak_memory_mb)[0]
     metrics: dict[str, Any] = {
@@ -299,7 +299,7 @@ def _not_known(auc: float, output: Path, work: Path, settings: Mapping[str, Any]
     return metrics
 
 
-def _restored(trainer: Any, last: Path | None) -> bool:
+def restored(trainer: Any, last: Path | None) -> bool:
     """Whether a checkpoint holds the end of the training; then it is taken as it is, for a resumed
     `Trainer` would make one step more."""
     if last is None:

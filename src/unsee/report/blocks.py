@@ -3,7 +3,8 @@
 Kinds of block: `demo` (the table of a demo), `shipped` (what the shipped models know), `recipes`
 (what recipes of the small LLaVA reached), `ablation` (which ingredients of VKD earn their place),
 `costs` (seconds, memory and trained parameters of methods, side by side), `scoring` (how much
-faster than one question at a time), `relearning` (how fast
+faster than one question at a time), `drawn_mllmu` (models of MLLMU-Bench's text with drawn faces),
+`relearning` (how fast
 forgotten people come back under attack), `retain` (how many pictures to retain are needed),
 `several` (what forgetting one of several people in a picture does to the others),
 `methods` (what `unsee methods --json` tells), `families` (`unsee
@@ -141,6 +142,19 @@ def scoring_table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def drawn_mllmu_table(result: dict[str, Any]) -> str:
+    """Markdown table of models of the drawn MLLMU benchmark, a row each."""
+    tasks = "generation", "generation_rougeL", "classification", "cloze"
+    keys = [f"{g}/{t}/{d}" for d in ("image", "text") for g in ("forget", "retain") for t in tasks]
+    known = [key for key in keys if any(key in row for row in result["rows"])]
+    titles = [key.replace("_rougeL", ", ROUGE-L").replace("/", ", ") for key in known]
+    lines = ["| model | " + " | ".join(titles) + " |", "| --- |" + " ---: |" * len(known)]
+    for row in result["rows"]:
+        cells = [MISSING if key not in row else percent_cell(row[key]) for key in known]
+        lines.append(f"| {row['model']} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def final_table(result: dict[str, Any]) -> str:
     """The leaderboard of VKD and what it is shown beside in its own page."""
     shown = (*REFERENCES, "vkd", "two_sided", "graddiff")
@@ -265,6 +279,7 @@ KINDS: dict[str, Callable[[Any], str]] = {
     "ablation": ablation_table,
     "costs": costs_table,
     "scoring": scoring_table,
+    "drawn_mllmu": drawn_mllmu_table,
     "relearning": relearning_table,
     "retain": retain_table,
     "several": several_table,
