@@ -276,6 +276,19 @@ def test_crop_boxes_cut_the_picture_and_tell_people_apart() -> None:
     np.testing.assert_array_equal(pictures[1]["image"], whole[:40, 32:])
 
 
+def test_lessons_of_a_fine_tuning_are_cut_to_their_boxes() -> None:
+    from unsee.finetuning.sources import own_lessons
+
+    files("d", "1.png")
+    row = {"image": "1.png", "question": JOB, "answer": "baker"}
+    source = lines("d/facts.jsonl", {**row, "crop": [32, 0, 64, 40]}, row)
+    boxed, whole = (lesson.picture() for lesson in own_lessons(source))
+    np.testing.assert_array_equal(boxed, tiny.picture(0)[:40, 32:])
+    np.testing.assert_array_equal(whole, tiny.picture(0))
+    with pytest.raises(UnseeError, match=r"facts\.jsonl:1: crop .* holds nothing"):
+        own_lessons(lines("d/facts.jsonl", {**row, "crop": [5, 5, 1, 1]}))
+
+
 def test_what_is_no_data() -> None:
     files("d", "1.png")
     Path("notes.txt").write_text("no pictures")

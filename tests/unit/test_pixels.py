@@ -82,6 +82,11 @@ def test_a_box_counts_in_the_upright_picture_and_is_cut_before_shrinking() -> No
     assert half.width == LARGEST and colours(half) == ["red", "lime", "blue", "white"]
 
 
+def test_opened_files_are_read_too() -> None:
+    data = encoded(quarters(8, 8), "PNG")
+    assert load_rgb(BytesIO(data)).tobytes() == load_rgb(data).tobytes()
+
+
 def test_a_damaged_jpeg_and_a_line_are_named(tmp_path: Path) -> None:
     data = encoded(quarters(64, 64))
     (tmp_path / "torn.jpg").write_bytes(data[:300])

@@ -37,15 +37,16 @@ SEVERAL = 20_000_000
 ORIENTATION = 0x0112
 _LARGE = Lock()
 
+Source = str | os.PathLike[str] | bytes | IO[bytes]
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom, in pixels of the upright picture."""
 
 
-def load_rgb(source: str | os.PathLike[str] | bytes, crop: Box | None = None) -> Image.Image:
+def load_rgb(source: Source, crop: Box | None = None) -> Image.Image:
     """Decodes one picture as upright, opaque RGB; an animation gives its first frame.
 
     Args:
-        source: a file, or its bytes.
+        source: a file's path, its bytes, or the opened file.
         crop: what is cut out of the upright picture; None: all of it.
 
     Returns:
@@ -62,7 +63,7 @@ def load_rgb(source: str | os.PathLike[str] | bytes, crop: Box | None = None) ->
             return _rgb_of(image, crop, full)
 
 
-def verify(source: str | os.PathLike[str] | bytes) -> str:
+def verify(source: Source) -> str:
     """Checks what can be checked without decoding; returns the format, such as `JPEG`.
 
     Raises:
@@ -144,9 +145,12 @@ def reason_of(error: BaseException) -> str:
 
 
 @contextmanager
-def _opened(source: str | os.PathLike[str] | bytes) -> Iterator[IO[bytes]]:
+def _opened(source: Source) -> Iterator[IO[bytes]]:
     if isinstance(source, bytes):
         yield BytesIO(source)
+        return
+    if not isinstance(source, (str, os.PathLike)):
+        yield source
         return
     with Path(source).open("rb") as file:
         yield file

@@ -55,7 +55,7 @@ def _lesson(rows: Any, index: int) -> Lesson:
 
 def own_lessons(path: Path) -> list[Lesson]:
     """The user's records, a JSON object a line: `question`, `answer`, and perhaps `image` (a path,
-    from the folder of the file) and `person`.
+    from the folder of the file), a `crop` of it and `person`.
 
     Without `person`, records of the same picture are of one person, those without picture of
     nobody.
@@ -79,7 +79,7 @@ def own_lessons(path: Path) -> list[Lesson]:
 
 
 def _record(line: str, folder: Path, where: str) -> Lesson:
-    from unsee.data.pictures import load_rgb
+    from unsee.data.pixels import checked_box, load_rgb
 
     try:
         record = json.loads(line)
@@ -99,12 +99,17 @@ def _record(line: str, folder: Path, where: str) -> Lesson:
     file = folder / image
     if not file.is_file():
         raise UnseeError(f"{where}: there is no picture {file}")
-    return Lesson(person, record["question"], record["answer"], partial(_opened, load_rgb, file))
-
-
-def _opened(load_rgb: Any, file: Path) -> Any:
     try:
-        return load_rgb(file)
+        crop = None if record.get("crop") is None else checked_box(record["crop"])
+    except ValueError as error:
+        raise UnseeError(f"{where}: {error}") from error
+    load = partial(_opened, load_rgb, file, crop)
+    return Lesson(person, record["question"], record["answer"], load)
+
+
+def _opened(load_rgb: Any, file: Path, crop: Any) -> Any:
+    try:
+        return load_rgb(file, crop)
     except Exception as error:  # decoders raise anything on damaged files
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UnseeError(f"{file} can't be read: {reason}") from error

@@ -255,10 +255,8 @@ def configurations_table(rows: list[dict[str, Any]]) -> str:
 def several_table(result: dict[str, Any]) -> str:
     """Markdown table of what forgetting one of several people in a picture does to the others."""
     groups = {
-        "forgotten/accuracy": "forgotten, alone",
-        "forgotten, boxed/accuracy": "forgotten, in a box",
-        "companion/accuracy": "companions, alone",
-        "companion, boxed/accuracy": "companions, in a box",
+        "forgotten, boxed/accuracy": "forgotten",
+        "companion, boxed/accuracy": "companions",
         "others/accuracy": "others",
         "both/forgotten": "both: the forgotten one's",
         "both/companion": "both: the companion's",
