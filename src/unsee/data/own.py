@@ -18,15 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from unsee.data import rows, stored
-from unsee.data.pictures import (
-    PictureSet,
-    Shot,
-    examined,
-    files_below,
-    person_in,
-    read_pictures,
-    sorted_files,
-)
+from unsee.data.pictures import examined, files_below, person_in, read_pictures, sorted_files
+from unsee.data.shots import PictureSet, Shot
 from unsee.errors import UnseeError
 
 METADATA = ("metadata.jsonl", "metadata.csv")

@@ -15,166 +15,21 @@ import os
 import stat
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from unsee.data.looks import look_of
-from unsee.data.pixels import Box, load_rgb, reason_of, to_rgb, verify
+from unsee.data.pixels import load_rgb, reason_of, to_rgb, verify
+from unsee.data.shots import AskedSet, PictureSet, Shot, tally
 from unsee.errors import UnseeError
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-__all__ = ["PictureSet", "Shot", "check_disjoint", "find_same", "load_rgb", "read_pictures"]
-__all__ += ["to_rgb"]
+__all__ = ["AskedSet", "PictureSet", "Shot", "check_disjoint", "find_same", "load_rgb"]
+__all__ += ["read_pictures", "to_rgb"]
 
 SUFFIXES = frozenset(".png .jpg .jpeg .jfif .webp .bmp .gif .tif .tiff .ppm".split())
 """Names that are taken for pictures, in lower case; other files are counted and ignored."""
-WARNINGS = 20
-"""Pictures that are named one by one, when many are left out."""
-
-
-@dataclass(frozen=True)
-class Shot:
-    """One picture of a set, not decoded.
-
-    Attributes:
-        path: its file; for a picture inside a data set, what it is called in messages.
-        source: where its bytes come from.
-        person: who is on it, None if nobody says so.
-        crop: the part of the upright picture that counts; None: all of it.
-        asked: questions about it with their answers.
-        unanswered: questions about it without an answer.
-        where: the line that names it, `facts.jsonl:3`, where a file lists the pictures.
-        digest: hash of its RGB pixels, those within the crop box.
-        look: see `data/looks.py`.
-        format: `JPEG`, `PNG`, …
-        size: width and height, within the crop box and at most `LARGEST`.
-    """
-
-    path: Path
-    source: Path | Callable[[], bytes | Path]
-    person: str | None = None
-    crop: Box | None = None
-    asked: tuple[tuple[str, str], ...] = ()
-    unanswered: tuple[str, ...] = ()
-    where: Path | None = None
-    digest: str = ""
-    look: bytes = b""
-    format: str = ""
-    size: tuple[int, int] = (0, 0)
-
-    def load(self) -> Image.Image:
-        """The picture, RGB; raises whatever decoders raise."""
-        return load_rgb(self._bytes(), self.crop)
-
-    def _bytes(self) -> bytes | Path:
-        return self.source if isinstance(self.source, Path) else self.source()
-
-
-@dataclass(frozen=True)
-class PictureSet:
-    """The readable pictures of a folder or a file, as a map-style dataset that decodes on access.
-
-    Items are `{"image": PIL.Image, "path": str, "person": str | None}`, one a picture, cut to its
-    crop box; see `with_questions` for items that hold a question and an answer.
-
-    Attributes:
-        folder: the folder or file that was read.
-        shots: the pictures.
-        broken: what should be a picture and cannot be read, each with the reason.
-        ignored: how many files of each other suffix were passed over.
-    """
-
-    folder: Path
-    shots: list[Shot]
-    broken: list[tuple[Path, str]] = field(default_factory=list)
-    ignored: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def paths(self) -> list[Path]:
-        """Where the pictures are."""
-        return [shot.path for shot in self.shots]
-
-    @property
-    def people(self) -> list[str | None]:
-        """Who is on each picture."""
-        return [shot.person for shot in self.shots]
-
-    @property
-    def digests(self) -> list[str]:
-        """A hash of the RGB pixels of each picture."""
-        return [shot.digest for shot in self.shots]
-
-    def __len__(self) -> int:
-        return len(self.shots)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        shot = self.shots[index]
-        try:
-            image = shot.load()
-        except Exception as error:
-            raise UnseeError(f"{shot.path} can no longer be read: {reason_of(error)}") from error
-        return {"image": image, "path": str(shot.path), "person": shot.person}
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        return (self[index] for index in range(len(self)))
-
-    def with_questions(self) -> AskedSet:
-        """The same pictures with the questions about them, an item a question.
-
-        Raises:
-            UnseeError: a picture has no question with an answer.
-        """
-        bare = [shot for shot in self.shots if not shot.asked]
-        if bare:
-            count = "none" if len(bare) == len(self) else f"not all (as {bare[0].path})"
-            raise UnseeError(
-                f"of the {len(self)} pictures in {self.folder} {count} have a `question` and an "
-                "`answer`"
-            )
-        return AskedSet(self)
-
-    def warnings(self) -> list[str]:
-        """One line for each picture that was left out; one for all files of other kinds."""
-        lines = [f"left out {path}: {reason}" for path, reason in self.broken]
-        if len(lines) > WARNINGS:
-            more = len(lines) - WARNINGS
-            lines[WARNINGS:] = [f"left out {more} more: `unsee data check {self.folder}` lists all"]
-        if self.ignored:
-            lines.append(f"ignored in {self.folder}: {_tally(self.ignored)} (unknown as pictures)")
-        return lines
-
-
-class AskedSet:
-    """Pictures with a question and its answer, as a map-style dataset that decodes on access.
-
-    Items are those of the set with `question` and `answer`, one for every question.
-
-    Args:
-        pictures: every one of them with a question at least.
-    """
-
-    def __init__(self, pictures: PictureSet) -> None:
-        self.pictures = pictures
-        self.pairs = [
-            (index, pair) for index, shot in enumerate(pictures.shots) for pair in shot.asked
-        ]
-
-    @property
-    def digests(self) -> list[str]:
-        """A hash of pixels, question and answer of each item."""
-        return [f"{self.pictures.shots[i].digest}{q}\n{a}\n" for i, (q, a) in self.pairs]
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        picture, (question, answer) = self.pairs[index]
-        return {**self.pictures[picture], "question": question, "answer": answer}
 
 
 def read_pictures(folder: str | os.PathLike[str], may_be_empty: bool = False) -> PictureSet:
@@ -313,7 +168,7 @@ def _check(shot: Shot) -> Shot | tuple[Path, str]:
                 raise ValueError("not a regular file")
             if status.st_size == 0:
                 raise ValueError("empty file")
-        data = shot._bytes()
+        data = shot.stored()
         kind = verify(data)
         pixels = load_rgb(data, shot.crop)
     except Exception as error:  # decoders raise anything on damaged files
@@ -341,9 +196,5 @@ def _nothing(root: Path, broken: list[tuple[Path, str]], ignored: Counter[str]) 
         count = "the one picture" if len(broken) == 1 else f"none of the {len(broken)} pictures"
         can = "cannot" if len(broken) == 1 else "can"
         return f"{count} in {root} {can} be read ({path.name}: {reason})"
-    found = f"only {_tally(ignored)}" if ignored else "no file at all"
+    found = f"only {tally(ignored)}" if ignored else "no file at all"
     return f"{root} holds no picture: found {found}; known are {kinds}"
-
-
-def _tally(counts: Counter[str]) -> str:
-    return ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common(4))
