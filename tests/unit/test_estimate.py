@@ -10,7 +10,6 @@ import pytest
 import torch
 
 import families
-import tiny
 from unsee.anatomy import anatomy_of
 from unsee.cli.main import main
 from unsee.errors import UnseeError
@@ -63,11 +62,8 @@ def test_vkd_on_llava_7b() -> None:
     assert made.fits(24) and 15 * GB < made.total < 23 * GB
 
 
-def test_activations_are_what_autograd_keeps(processing: Any) -> None:
-    """On a real model on the CPU, without the pretence."""
-    model = tiny.llava(processing).train()
-    anatomy = anatomy_of(model)
-    pixels = torch.randn(2, 3, 64, 64)
+def kept_by_autograd(model: Any, batch: dict[str, torch.Tensor]) -> tuple[int, Any]:
+    """On a real model on the CPU, without the pretence: bytes, and what was seen."""
     weights = {p.untyped_storage()._cdata for p in model.parameters()}
     kept: dict[int, torch.Tensor] = {}
 
@@ -77,17 +73,40 @@ def test_activations_are_what_autograd_keeps(processing: Any) -> None:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor):
-        seen = anatomy.seeing({"pixel_values": pixels})
-    real = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+        seen = anatomy_of(model).seeing(batch)
+    return sum(tensor.untyped_storage().nbytes() for tensor in kept.values()), seen
 
-    twin = anatomy_of(build(model.config, torch.float32))
+
+def real(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Random pictures and small numbers of a batch's shapes, on the CPU."""
+    return {
+        key: value
+        if not value.is_meta
+        else torch.randn(value.shape)
+        if value.is_floating_point()
+        else torch.ones(value.shape, dtype=value.dtype)
+        for key, value in batch.items()
+    }
+
+
+TOLERANCES = dict.fromkeys(("llava", "idefics2", "idefics3", "smolvlm", "instructblip"), 0.005) | {
+    "mllama": 0.05
+}  # its mask, kept on the CPU
+
+
+@pytest.mark.parametrize(("name", "tolerance"), TOLERANCES.items())
+def test_activations_are_what_autograd_keeps(name: str, tolerance: float) -> None:
+    model = families.build(name)[0]  # no dropout: with it the CPU has no fused attention
+    twin = anatomy_of(build(model.config, torch.float32).eval())
     batch = picture_batch(twin.family, model.config, 2)
-    found = activations(twin, batch, lambda seen: None, text_tokens=1, sides=1)
-    again = activations(twin, batch, lambda seen: None, text_tokens=1, sides=2)
+    measured, seen = kept_by_autograd(model, real(batch))
+    assert len(seen.projector) == 2
+    found, again = (
+        activations(twin, batch, lambda seen: None, text_tokens=1, sides=sides) for sides in (1, 2)
+    )
     of_a_side = sum(again.values()) - sum(found.values())  # without what the backward pass adds
-    assert of_a_side == pytest.approx(real, rel=0.005)
+    assert of_a_side == pytest.approx(measured, rel=tolerance)
     assert sum(found.values()) > of_a_side
-    assert seen.projector.shape == (2, 16, 32)
 
 
 def test_checkpointing_bf16_and_smaller_batches_keep_less() -> None:
@@ -212,19 +231,10 @@ def test_vkd_on_qwen_takes_pictures_of_a_size() -> None:
     assert 3 * small < large < 5 * small
 
 
-UNKNOWN = {"mllama": "aspect_ratio_ids", "instructblip": "qformer_input_ids"}
-UNKNOWN |= dict.fromkeys(("idefics2", "idefics3", "smolvlm"), "meta tensor")
-"""Families that need more than shapes of pictures to see, and what of it the line names."""
-
-
 @pytest.mark.parametrize("name", families.FAMILIES)
 def test_every_family(name: str) -> None:
     config = families.build(name)[0].config
     for method in ("vkd", "graddiff"):
-        if name in UNKNOWN:
-            with pytest.raises(UnseeError, match=f"can't be estimated: .*{UNKNOWN[name]}"):
-                of(config, method=method)
-            continue
         made = of(config, method=method)
         assert made.parts["vision"].trained and made.parts["projector"].activations
         runs_language = method == "graddiff"

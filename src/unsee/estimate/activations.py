@@ -6,6 +6,7 @@ are not. With checkpointing a block keeps its input alone, and the largest block
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -135,14 +136,16 @@ def _answers(anatomy: Anatomy, visual: torch.Tensor, text_tokens: int) -> None:
     """W reads as many tokens as a prompt with its picture has, and their loss is taken."""
     model = anatomy.model
     embed, head = model.get_input_embeddings(), model.get_output_embeddings()
-    rows, tokens = len(visual), visual.shape[1] + text_tokens
+    language = model.get_submodule(anatomy.family.language[0])
+    looks_aside = "cross_attention_states" in inspect.signature(language.forward).parameters
+    rows, tokens = len(visual), text_tokens + (0 if looks_aside else visual.shape[1])
     weight = embed.weight
-    flows = visual.requires_grad or weight.requires_grad
+    flows = weight.requires_grad or (visual.requires_grad and not looks_aside)
     read = torch.empty(
         (rows, tokens, weight.shape[1]), dtype=weight.dtype, device="meta", requires_grad=flows
     )
-    language = model.get_submodule(anatomy.family.language[0])
-    output = language(inputs_embeds=read, use_cache=False)
+    beside = {"cross_attention_states": visual} if looks_aside else {}
+    output = language(inputs_embeds=read, use_cache=False, **beside)
     logits = output.logits if hasattr(output, "logits") else head(output.last_hidden_state)
     labels = torch.empty((rows, tokens), dtype=torch.long, device="meta")
     answer_cross_entropy(logits, labels)

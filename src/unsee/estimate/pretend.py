@@ -14,6 +14,12 @@ from unsee.errors import UnseeError
 PACKED_SIDE = 448
 """Side in pixels of pictures of families that take any size, where none is given."""
 
+TILES = {"idefics3": 17, "smolvlm": 17}
+"""Tiles of a picture of any size: published processors enlarge it to 4 x 4, and add the whole."""
+
+QUESTION = 16
+"""Tokens of a question that a Q-Former reads beside the picture."""
+
 LOWERED = {
     *(functional.linear, functional.conv2d, functional.conv3d, torch.matmul, torch.bmm),
     *(torch.Tensor.matmul, torch.Tensor.__matmul__, torch.Tensor.bmm),
@@ -67,6 +73,10 @@ class Pretend(TorchFunctionMode):
             return True  # is this one sequence, is nothing masked, …
         if func is torch.Tensor.__getitem__ and _is_mask(args[1]):
             return args[0].reshape(-1, *args[0].shape[args[1].ndim :])  # nothing is left out
+        if func is torch.Tensor.tolist and args[0].is_meta:
+            return [None] * len(args[0])
+        if func is torch.Tensor.split and isinstance(args[1], list) and None in args[1]:
+            return args[0].chunk(len(args[1]))  # pictures are alike
         if func is functional.scaled_dot_product_attention:
             named = dict(zip(("query", "key", "value"), args, strict=False)) | kwargs
             q, k, v = (self._lowered(named[name]) for name in ("query", "key", "value"))
@@ -147,7 +157,20 @@ def picture_batch(family: Any, config: Any, count: int, side: int | None = None)
         pixels = torch.empty(count, tiles, channels, own, own, device="meta")
         return {"pixel_values": pixels, "image_sizes": torch.tensor([[side, side]] * count)}
     if "pixel_attention_mask" in family.inputs:
-        pixels = torch.empty(count, 1, channels, side, side, device="meta")
-        seen = torch.ones(count, 1, side, side, dtype=torch.bool)
+        tiles = TILES.get(family.model_type, 1)
+        side = side if tiles == 1 else own
+        pixels = torch.empty(count, tiles, channels, side, side, device="meta")
+        seen = torch.ones(count, tiles, side, side, dtype=torch.bool)
         return {"pixel_values": pixels, "pixel_attention_mask": seen}
-    return {"pixel_values": torch.empty(count, channels, own, own, device="meta")}
+    if "aspect_ratio_mask" in family.inputs:  # V and W run on all tiles, those that fill up too
+        tiles = vision.max_num_tiles
+        return {
+            "pixel_values": torch.empty(count, 1, tiles, channels, own, own, device="meta"),
+            "aspect_ratio_ids": torch.ones(count, 1, dtype=torch.long),
+            "aspect_ratio_mask": torch.ones(count, 1, tiles, dtype=torch.long),
+        }
+    batch = {"pixel_values": torch.empty(count, channels, own, own, device="meta")}
+    if "qformer_input_ids" in family.inputs:
+        ids = torch.empty(count, QUESTION, dtype=torch.long, device="meta")
+        batch |= {"qformer_input_ids": ids, "qformer_attention_mask": torch.ones_like(ids)}
+    return batch
