@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers.modeling_layers import GradientCheckpointingLayer
 
+import families
 import tiny
+from unsee.anatomy import anatomy_of
 from unsee.errors import UnseeError
 from unsee.evaluation import frozen
 
@@ -112,6 +117,47 @@ def test_check_in_a_fresh_process(original: str, copy: Copy) -> None:
     verdicts = frozen.check(original, [str(same), str(broken)])
     assert verdicts == compare(original, same, broken)
     assert [v.identical for v in verdicts] == [True, False]
+
+
+BUILDERS = {"t5": families.blip_2_t5} | {
+    name: partial(families.build, name) for name in ("llava", "gemma3", "mllama", "instructblip")
+}
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_a_block_at_a_time_is_the_whole_in_float32(name: str) -> None:
+    model, _ = BUILDERS[name]()
+    model.to(torch.bfloat16).eval()
+    anatomy, whole = anatomy_of(model), deepcopy(model).float()
+    ids = {"input_ids": torch.tensor([[5, 7, 6, 9]])}
+    if name == "t5":
+        ids["decoder_input_ids"] = ids["input_ids"]
+    speaker, part_of = anatomy.family.speaker, anatomy.family.part_of
+    layers = [
+        (part_of(path), layer)
+        for path, layer in model.named_modules()
+        if isinstance(layer, GradientCheckpointingLayer)
+    ]
+    blocks = [layer for part, layer in layers if part == "language"]
+    wide: list[int] = []
+
+    def count(*called: Any) -> None:
+        wide.append(sum(next(b.parameters()).dtype == torch.float32 for b in blocks))
+
+    with torch.no_grad(), frozen.in_float32(anatomy):
+        for block in blocks:
+            block.register_forward_pre_hook(count)
+        logits = model.get_submodule(speaker)(**ids).logits
+        assert logits.dtype == torch.float32
+        assert torch.equal(logits, whole.get_submodule(speaker)(**ids).logits)
+    assert wide and set(wide) == {1}
+    assert {p.dtype for block in blocks for p in block.parameters()} == {torch.bfloat16}
+
+
+def test_nothing_is_put_on_a_gpu(original: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One may be there, filled by what was trained."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert compare(original, Path(original))[0].identical
 
 
 def test_checkpoint_that_cannot_be_loaded(

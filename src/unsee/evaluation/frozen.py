@@ -12,7 +12,8 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -55,7 +56,8 @@ class Verdict:
 def fingerprint(source: str, **how: Any) -> tuple[dict[str, str], Any]:
     """Hash of every tensor of W as stored; text-only logits in fp32, [tokens, vocabulary].
 
-    `how` goes to `unsee.checkpoints.load`.
+    On the CPU: a GPU may still be filled by what was trained. `how` goes to
+    `unsee.checkpoints.load`.
     """
     import torch
 
@@ -63,25 +65,66 @@ def fingerprint(source: str, **how: Any) -> tuple[dict[str, str], Any]:
     from unsee.checkpoints import load
     from unsee.data.prompts import prompt_of
 
-    model, processor = load(source, dtype="auto", **how)
+    model, processor = load(source, dtype="auto", device="cpu", **how)
     hashes = {}
     anatomy = anatomy_of(model)
     for name, tensor in anatomy.language_tensors().items():
         raw = tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
         shape = f"{tensor.dtype} {tuple(tensor.shape)} "
         hashes[name] = hashlib.sha256(shape.encode() + raw).hexdigest()
-    speaker = model.float().eval().get_submodule(anatomy.family.speaker)
+    speaker = model.eval().get_submodule(anatomy.family.speaker)
     logits = []
-    with torch.inference_mode():
+    with torch.no_grad(), in_float32(anatomy):
         for prompt in PROMPTS:
             # without a template an empty prompt would be nothing at all
             text = prompt_of(processor, prompt, picture=False) or processor.tokenizer.bos_token
-            inputs = processor.tokenizer(text, return_tensors="pt").to(model.device)
+            inputs = processor.tokenizer(text, return_tensors="pt")
             ids = {key: inputs[key] for key in ("input_ids", "attention_mask")}
             if getattr(speaker.config, "is_encoder_decoder", False):
                 ids["decoder_input_ids"] = ids["input_ids"]
-            logits.append(speaker(**ids).logits[0].cpu())
+            logits.append(speaker(**ids).logits[0])
     return hashes, torch.cat(logits)
+
+
+@contextmanager
+def in_float32(anatomy: Any) -> Iterator[None]:
+    """Within it W runs in float32, as after `model.float()`, and needs little more than its stored
+    size: a block is cast when it is its turn, and as it was again afterwards. What is beside the
+    blocks stays in float32."""
+    import torch
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    part_of, model = anatomy.family.part_of, anatomy.model
+    blocks = [
+        block
+        for name, block in model.named_modules()
+        if part_of(name) == "language" and isinstance(block, GradientCheckpointingLayer)
+    ]
+    stored: dict[Any, list[tuple[torch.Tensor, torch.Tensor]]] = {}
+
+    def tensors(block: torch.nn.Module) -> list[torch.Tensor]:
+        return [t for t in (*block.parameters(), *block.buffers()) if t.is_floating_point()]
+
+    def widen(block: torch.nn.Module, args: Any) -> None:
+        stored[block] = [(tensor, tensor.data) for tensor in tensors(block)]
+        for tensor, data in stored[block]:
+            tensor.data = data.float()
+
+    def restore(block: torch.nn.Module, args: Any, output: Any) -> None:
+        for tensor, data in stored.pop(block):
+            tensor.data = data
+
+    waiting = {id(tensor) for block in blocks for tensor in tensors(block)}
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if part_of(name) == "language" and id(tensor) not in waiting and tensor.is_floating_point():
+            tensor.data = tensor.data.float()
+    hooks = [block.register_forward_pre_hook(widen) for block in blocks]
+    hooks += [block.register_forward_hook(restore, always_call=True) for block in blocks]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def compare(
