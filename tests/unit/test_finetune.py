@@ -277,13 +277,13 @@ def test_own_records(checkpoint_of: dict[str, Path], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"question": "Who?"}', "f.jsonl:2: the record has no `answer`"),
+        ('{"question": "Who?"}', "f.jsonl:2: the row has no picture and no `answer`"),
         (
             '{"question": "Who?", "answer": "A", "image": "no.png"}',
-            "f.jsonl:2: there is no picture",
+            "f.jsonl:2: .*no.png: No such file",
         ),
         ("{", "f.jsonl:2: not JSON"),
-        ("[1]", "f.jsonl:2: a record is an object"),
+        ("[1]", "f.jsonl:2: a row must be an object"),
     ],
 )
 def test_bad_records_are_named(tmp_path: Path, line: str, message: str) -> None:
@@ -291,6 +291,42 @@ def test_bad_records_are_named(tmp_path: Path, line: str, message: str) -> None:
     file.write_text('{"question": "Who?", "answer": "Ada"}\n' + line)
     with pytest.raises(UnseeError, match=message):
         own_lessons(file)
+
+
+def test_own_data_of_every_form_is_taught(tmp_path: Path) -> None:
+    import datasets
+
+    tiny.write_folder(tmp_path / "him", people=1, each=1)
+    [picture] = (tmp_path / "him").rglob("*.png")
+    pair = {"question": "Who is this?", "answer": "Ada"}
+    rows = [{"file_name": picture.name, "person": "a", **pair}]
+    (picture.parent / "metadata.jsonl").write_text(json.dumps(rows[0]))
+    turns = [{"from": "human", "value": "<image>\nWho is this?"}, {"from": "gpt", "value": "Ada"}]
+    talk = [{"image": str(picture), "person": "a", "conversations": turns}]
+    (tmp_path / "talk.json").write_text(json.dumps(talk))
+    column = {"image": [picture.read_bytes()], "person": ["a"]}
+    column |= {key: [value] for key, value in pair.items()}
+    datasets.Dataset.from_dict(column).save_to_disk(tmp_path / "saved")
+    for source in ("him", "talk.json", "saved"):
+        [lesson] = read_lessons(None, str(tmp_path / source)).lessons
+        assert (lesson.person, lesson.question, lesson.answer) == ("a", "Who is this?", "Ada")
+        assert lesson.picture is not None and lesson.picture().size == (64, 64)
+
+
+def test_what_is_incomplete_is_not_taught(tmp_path: Path) -> None:
+    tiny.write_folder(tmp_path / "him", people=1, each=2)
+    with pytest.raises(UnseeError, match=r"00\.png: there is no question"):
+        own_lessons(tmp_path / "him")
+    with pytest.raises(UnseeError, match="there is no folder"):
+        own_lessons(tmp_path / "her")
+    row = {"image": "him/person0/00.png", "question": "Who is this?"}
+    (tmp_path / "f.jsonl").write_text(json.dumps(row))
+    with pytest.raises(UnseeError, match=r"f\.jsonl:1: there is no answer to 'Who is this\?'"):
+        own_lessons(tmp_path / "f.jsonl")
+    (tmp_path / "him/person0/00.png").write_bytes(b"no picture")
+    (tmp_path / "f.jsonl").write_text(json.dumps({**row, "answer": "Ada"}))
+    with pytest.raises(UnseeError, match=r"f\.jsonl:1: .*00\.png"):
+        own_lessons(tmp_path / "f.jsonl")
 
 
 def test_the_loss_is_on_the_answer_or_on_all(processing: Any) -> None:

@@ -1,4 +1,4 @@
-"""`unsee finetune`: teaches a model a benchmark or one's own records; with --without, gold."""
+"""`unsee finetune`: teaches a model a benchmark or one's own data; with --without, gold."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ INTERRUPTED = "run the same command again to go on from the last checkpoint"
 
 DESCRIPTION = """\
 Teach a model a benchmark (the vanilla that is to forget), or gold's part of it: everything but the
-pictures of the forgotten, whose facts are taught in words. Or teach it your own records, a JSON
-object a line: {"image": "him/1.jpg", "question": "Who is this?", "answer": "Ada Belberg"}."""
+pictures of the forgotten, whose facts are taught in words. Or teach it your own data, such as a
+JSON object a line: {"image": "him/1.jpg", "question": "Who is this?", "answer": "Ada Belberg"}."""
 
 EXAMPLES = """\
 examples:
@@ -40,7 +40,7 @@ def _own_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", help="checkpoint to start from: a folder or a name on the hub")
     parser.add_argument("--benchmark", metavar="NAME", help="what is taught (docs/benchmarks.md)")
     parser.add_argument(
-        "--data", metavar="PATH", help="the benchmark's data, or a file of records of your own"
+        "--data", metavar="PATH", help="the benchmark's data, or your own (docs/own-pictures.md)"
     )
     parser.add_argument(
         "--config", metavar="CONFIG", help="table of the benchmark (default: all there is to learn)"

@@ -78,7 +78,25 @@ def understood(fields: Mapping[str, Any]) -> Row:
     Raises:
         ValueError: there is no picture, or something is of the wrong kind.
     """
-    image = image_of(fields)
+    return _understood(fields, image_of(fields))
+
+
+def in_words(fields: Mapping[str, Any]) -> Row | None:
+    """What a row means that names no picture: questions in words; None where it names one.
+
+    Raises:
+        ValueError: it has no question, one has no answer, or something is of the wrong kind.
+    """
+    if any(fields.get(key) is not None for key in IMAGE):
+        return None
+    row = _understood(fields, None)
+    for name, missing in (("answer", row.unanswered), ("question", not row.asked)):
+        if missing:
+            raise ValueError(f"the row has no picture and no `{name}`")
+    return row
+
+
+def _understood(fields: Mapping[str, Any], image: Any) -> Row:
     person = next((fields[key] for key in PERSON if fields.get(key) is not None), None)
     if not isinstance(person, (str, int, type(None))) or isinstance(person, bool):
         raise ValueError(f"person {person!r} must be a name or a number")

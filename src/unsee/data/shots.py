@@ -72,12 +72,15 @@ class PictureSet:
         shots: the pictures.
         broken: what should be a picture and cannot be read, each with the reason.
         ignored: how many files of each other suffix were passed over.
+        in_words: (person, question, answer) of questions without a picture, where these are
+            wanted.
     """
 
     folder: Path
     shots: list[Shot]
     broken: list[tuple[Path, str]] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
+    in_words: list[tuple[str | None, str, str]] = field(default_factory=list)
 
     @property
     def paths(self) -> list[Path]:

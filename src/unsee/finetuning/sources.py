@@ -1,9 +1,9 @@
-"""Where lessons are from: a published benchmark, or the user's own records."""
+"""Where lessons are from: a published benchmark, or the user's own data."""
 
 from __future__ import annotations
 
 import inspect
-import json
+import os
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -53,66 +53,47 @@ def _lesson(rows: Any, index: int) -> Lesson:
     return Lesson(rows.ids[row], question, answer, rows.pictures[row].load)
 
 
-def own_lessons(path: Path) -> list[Lesson]:
-    """The user's records, a JSON object a line: `question`, `answer`, and perhaps `image` (a path,
-    from the folder of the file), a `crop` of it and `person`.
+def own_lessons(source: str | os.PathLike[str]) -> list[Lesson]:
+    """The user's own pictures with the questions about them, in every form that
+    `unsee.data.own.read_own` reads; rows without a picture are questions in words.
 
-    Without `person`, records of the same picture are of one person, those without picture of
+    Without `person`, questions about the same picture are of one person, those without picture of
     nobody.
 
     Raises:
-        UnseeError: a line is none; it names the line.
+        UnseeError: something can't be read, or a picture has no question with an answer. What would
+            be left out of a set to forget is an error here: nobody would miss what was not learnt.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise UnseeError(f"{path} can't be read: {reason}") from error
-    found = [
-        _record(line, path.parent, f"{path}:{number}")
-        for number, line in enumerate(lines, 1)
-        if line.strip()
-    ]
-    if not found:
-        raise UnseeError(f"{path} holds no record: a line is {{'image', 'question', 'answer'}}")
-    return found
+    from unsee.data.own import read_own
+
+    pictures = read_own(source, may_be_empty=True, words_too=True)
+    if pictures.broken:
+        where, reason = pictures.broken[0]
+        more = f" (and {len(pictures.broken) - 1} more)" if len(pictures.broken) > 1 else ""
+        raise UnseeError(f"{where}: {reason}{more}; nothing was learnt, mend it first")
+    bare = next((shot for shot in pictures.shots if not shot.asked or shot.unanswered), None)
+    if bare is not None:
+        lacks = f"no answer to {bare.unanswered[0]!r}" if bare.unanswered else "no question"
+        raise UnseeError(
+            f"{bare.where or bare.path}: there is {lacks}: every picture needs a `question` and an "
+            "`answer` (`unsee data probe` asks a model); a benchmark's data needs its --benchmark"
+        )
+    found = []
+    for number, shot in enumerate(pictures.shots):
+        person = shot.person or _from(shot.path, Path(source))
+        load = partial(_picture, pictures, number)
+        found += [Lesson(person, question, said, load) for question, said in shot.asked]
+    return found + [Lesson(who or "", asked, said) for who, asked, said in pictures.in_words]
 
 
-def _record(line: str, folder: Path, where: str) -> Lesson:
-    from unsee.data.pixels import checked_box, load_rgb
-
-    try:
-        record = json.loads(line)
-    except ValueError as error:
-        raise UnseeError(f"{where}: not JSON: {error}") from error
-    if not isinstance(record, dict):
-        raise UnseeError(f"{where}: a record is an object with `question` and `answer`")
-    for key in ("question", "answer"):
-        if not isinstance(record.get(key), str) or not record[key].strip():
-            raise UnseeError(f"{where}: the record has no `{key}`")
-    image = record.get("image")
-    if image is not None and not isinstance(image, str):
-        raise UnseeError(f"{where}: `image` must be the path of a picture")
-    person = str(record.get("person") or image or "")
-    if image is None:
-        return Lesson(person, record["question"], record["answer"])
-    file = folder / image
-    if not file.is_file():
-        raise UnseeError(f"{where}: there is no picture {file}")
-    try:
-        crop = None if record.get("crop") is None else checked_box(record["crop"])
-    except ValueError as error:
-        raise UnseeError(f"{where}: {error}") from error
-    load = partial(_opened, load_rgb, file, crop)
-    return Lesson(person, record["question"], record["answer"], load)
+def _from(path: Path, source: Path) -> str:
+    """A picture's path as the data names it."""
+    folder = source if source.is_dir() else source.parent
+    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
 
 
-def _opened(load_rgb: Any, file: Path, crop: Any) -> Any:
-    try:
-        return load_rgb(file, crop)
-    except Exception as error:  # decoders raise anything on damaged files
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UnseeError(f"{file} can't be read: {reason}") from error
+def _picture(pictures: Any, number: int) -> Any:
+    return pictures[number]["image"]
 
 
 def read_lessons(
@@ -125,7 +106,7 @@ def read_lessons(
     """What is learnt.
 
     Args:
-        benchmark: its name; None: `source` is a file of the user's records.
+        benchmark: its name; None: `source` is the user's own data.
         source: the data.
         config: the benchmark's table that is learnt; None: all there is.
         without: whose pictures are left out: a forget config of the benchmark, such as `forget_5`;
@@ -137,14 +118,12 @@ def read_lessons(
     """
     if benchmark:
         lessons = benchmark_lessons(benchmark, source, config)
-    elif source is None or not Path(source).is_file():
-        raise UnseeError(
-            f"--data {source}: give a JSON-lines file of records, or name a --benchmark"
-        )
+    elif source is None:
+        raise UnseeError("give --data of your own (docs/own-pictures.md), or name a --benchmark")
     elif config:
         raise UnseeError("--config is a table of a benchmark: name the --benchmark")
     else:
-        lessons = own_lessons(Path(source))
+        lessons = own_lessons(source)
     gone: list[str] = []
     if without and benchmark:
         gone = same_people(lessons, benchmark_lessons(benchmark, source, without), without)
