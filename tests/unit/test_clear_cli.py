@@ -12,7 +12,7 @@ import yaml
 import clear_files
 import fiubench_files
 from unsee.cli.main import main
-from unsee.evaluation.benchmarks import clear
+from unsee.evaluation.benchmarks import asking, clear, kept
 
 
 @pytest.fixture
@@ -73,3 +73,40 @@ def test_fiubench(model: str, tmp_path: Path) -> None:
     assert config["splits"] == {"forget": "forget5", "retain": "retain5"}
     assert config["protocol"] == "released" and "forget/generation/image_exact_match" in metrics
     assert {row["id"] for row in rows} == {"00000000", "00000003"}
+
+
+@pytest.mark.parametrize("benchmark", ["clear", "fiubench"])
+@pytest.mark.parametrize("cut", ["complete", "log_likelihoods"])
+def test_an_interrupted_run_goes_on(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, benchmark: str, cut: str
+) -> None:
+    files = {"clear": clear_files, "fiubench": fiubench_files}[benchmark]
+    words = ["evaluate", model, "--benchmark", benchmark, "--batch-size", "1", "--output"]
+    words[4:4] = ["--data", str(files.write(tmp_path / "data")), "--limit", "2"]
+    monkeypatch.setattr(kept, "PORTION", 1)
+    calls: dict[str, int] = {"complete": 0, "log_likelihoods": 0}
+    stop = {cut: 2}
+
+    def counted(name: str) -> None:
+        real = getattr(asking, name)
+
+        def call(*args: Any) -> Any:
+            if calls[name] == stop.get(name):
+                raise KeyboardInterrupt
+            calls[name] += 1
+            return real(*args)
+
+        monkeypatch.setattr(asking, name, call)
+
+    counted("complete")
+    counted("log_likelihoods")
+    assert main([*words, "run"]) == 130
+    assert [path.name for path in Path("run").iterdir()] == ["answers.partial"]
+    stop.clear()
+    assert main([*words, "run"]) == 0
+    once = dict(calls)
+    assert main([*words, "whole"]) == 0
+    assert calls == {name: 2 * count for name, count in once.items()}
+    assert min(once.values()) > 2
+    assert read(Path("run")) == read(Path("whole"))
+    assert not Path("run/answers.partial").exists()

@@ -15,8 +15,8 @@ import parquet
 import tiny
 from unsee.cli.main import main
 from unsee.errors import UnseeError
+from unsee.evaluation.benchmarks import kept, people
 from unsee.evaluation.benchmarks import mllmu as scoring
-from unsee.evaluation.benchmarks import people
 from unsee.evaluation.benchmarks.asking import Turn, ask, letter_choices, weigh
 from unsee.evaluation.benchmarks.base import Tables
 from unsee.evaluation.benchmarks.mllmu import MLLMUScorer
@@ -342,7 +342,7 @@ def test_an_interrupted_run_goes_on(
     data: Path, checkpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, asked = people.complete, []
-    monkeypatch.setattr(people, "PORTION", 16)
+    monkeypatch.setattr(kept, "PORTION", 16)
     monkeypatch.setattr(scoring, "NEW_TOKENS", 3)
 
     def stops(*args: Any) -> list[str]:

@@ -11,7 +11,7 @@ from unsee.cli import evaluate_benchmark
 from unsee.cli.options import add_loading, add_quantize, loading_of
 
 INTERRUPTED = (
-    "no result was written; run the same command again (answers to MLLMU-Bench and UMU-Bench "
+    "no result was written; run the same command again (answers to a published --benchmark "
     "are kept)"
 )
 

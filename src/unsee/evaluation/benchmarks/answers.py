@@ -12,6 +12,7 @@ from unsee.evaluation.answering import option_tokens
 from unsee.evaluation.benchmarks import tofu
 from unsee.evaluation.benchmarks.asking import Prompt, Turn, ask, context_of, weigh
 from unsee.evaluation.benchmarks.judging import interval
+from unsee.evaluation.benchmarks.kept import Kept
 
 
 def prompt_of(item: Item, words: str | None = None, shown: bool = True) -> Prompt:
@@ -39,6 +40,7 @@ def answered(
     new_tokens: int = 50,
     batch_size: int = 16,
     progress: bool = True,
+    kept: Kept | None = None,
 ) -> list[dict[str, Any]]:
     """One row an item: what was said, and how likely right and wrong answers are.
 
@@ -56,6 +58,7 @@ def answered(
         new_tokens: of a generated answer, at most.
         batch_size: prompts at a time.
         progress: show progress bars.
+        kept: what is there already is not asked again, see `unsee.evaluation.benchmarks.kept`.
 
     Returns:
         Rows with `set`, `id`, `kind`, `direction`, `question`, `answer`, `prediction`,
@@ -69,11 +72,12 @@ def answered(
         batch_size=batch_size,
         progress=progress,
         what=f"{name}, {items[0].kind}",
+        kept=kept,
     )
     recalls = tofu.rouge_recalls(said, [item.answer for item in items], protocol)
     offered = [list(dict.fromkeys((i.answer, truth(i), *wrong(i)))) for i in items]
     prompts = [prompt_of(item) for item in items]
-    weights = weigh(model, processor, prompts, offered, batch_size, progress)
+    weights = weigh(model, processor, prompts, offered, batch_size, progress, kept)
     rows, ratios = [], []
     for item, text, recall, options, values in zip(
         items, said, recalls, offered, weights, strict=True

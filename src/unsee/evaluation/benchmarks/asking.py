@@ -20,6 +20,7 @@ from unsee.evaluation.answering import (
     next_token_logits,
     option_tokens,
 )
+from unsee.evaluation.benchmarks.kept import Kept, going_on, key_of
 
 
 @dataclass(frozen=True)
@@ -126,15 +127,31 @@ def ask(
     batch_size: int = 16,
     progress: bool = True,
     what: str = "prompts",
+    kept: Kept | None = None,
 ) -> list[str]:
-    """Greedy answers, stripped, one a prompt, in the order of the prompts.
+    """Greedy answers, stripped, one a prompt, in the order of the prompts; those that are `kept`
+    are not asked again.
 
     Raises:
         UnseeError: a prompt is longer than the model's context.
     """
     asked = _all_rendered(processor, prompts)
     check_lengths(model, processor, asked, max_new_tokens, what)
-    return complete(model, processor, asked, batch_size, max_new_tokens, progress)
+
+    def said(chosen: Sequence[int]) -> list[str]:
+        some = [asked[n] for n in chosen]
+        return complete(model, processor, some, batch_size, max_new_tokens, progress)
+
+    def keys() -> list[str]:
+        return [key_of(one.text, _named(one), max_new_tokens) for one in asked]
+
+    return going_on(kept, keys, batch_size, said, len(asked))
+
+
+def _named(one: Asked) -> str:
+    """What the pictures of a prompt are called in their tables."""
+    owners = [getattr(picture, "__self__", picture) for picture in one.pictures]
+    return " ".join(getattr(owner, "where", repr(owner)) for owner in owners)
 
 
 def _all_rendered(processor: Any, prompts: Sequence[Prompt | Asked]) -> list[Asked]:
@@ -148,6 +165,7 @@ def weigh(
     options: Sequence[Sequence[str]],
     batch_size: int = 16,
     progress: bool = True,
+    kept: Kept | None = None,
 ) -> list[list[float]]:
     """Log-likelihood of every option of every prompt, summed over its tokens, end token included.
 
@@ -158,12 +176,22 @@ def weigh(
         options: candidate answers of each prompt.
         batch_size: options at a time.
         progress: show a progress bar.
+        kept: what is there already is taken from it, what is new goes to it.
 
     Returns:
         One list a prompt, in the order of its options.
     """
     asked = _all_rendered(processor, prompts)
-    return log_likelihoods(model, processor, asked, options, batch_size, progress)
+
+    def weighed(chosen: Sequence[int]) -> list[list[float]]:
+        some, offered = [asked[n] for n in chosen], [options[n] for n in chosen]
+        return log_likelihoods(model, processor, some, offered, batch_size, progress)
+
+    def keys() -> list[str]:
+        pairs = zip(asked, options, strict=True)
+        return [key_of(one.text, _named(one), list(offered)) for one, offered in pairs]
+
+    return going_on(kept, keys, batch_size, weighed, len(asked))
 
 
 def letter_choices(

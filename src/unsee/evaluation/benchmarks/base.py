@@ -44,7 +44,7 @@ class Scorer(ABC):
         benchmark: its name in the registry.
         few_shot: whether examples are given, as the benchmark has it. `--zero-shot` makes it False,
             for models whose context they don't fit; None: the benchmark has none.
-        kept: where answers are kept as they come; scorers that don't use it start anew.
+        kept: where answers are kept as they come; None: nowhere.
     """
 
     benchmark: str

@@ -120,7 +120,7 @@ class ClearScorer(Scorer):
         progress: bool = True,
     ) -> tuple[dict[str, float], list[dict[str, Any]]]:
         check_protocol(protocol)
-        how: dict[str, Any] = {"batch_size": batch_size, "progress": progress}
+        how: dict[str, Any] = {"batch_size": batch_size, "progress": progress, "kept": self.kept}
         rows: list[dict[str, Any]] = []
         for name, items in tables.sets.items():
             if name == TEXT_SET:
@@ -168,7 +168,8 @@ def _choices(
         prompts.append(prompt_of(item, "\n".join([item.question, *lines, LETTER_REQUEST])))
     said = ask(model, processor, prompts, 8, what=f"{name}, classification", **how)
     letters = [[letter for letter, _ in item.options] for item in asked]
-    likeliest = letter_choices(model, processor, prompts, letters, **how)
+    size, shown = how["batch_size"], how["progress"]
+    likeliest = letter_choices(model, processor, prompts, letters, size, shown)
     return [
         {
             **{"set": name, "id": item.id, "kind": CLASSIFICATION, "direction": item.direction},

@@ -106,7 +106,7 @@ class FIUBenchScorer(Scorer):
         progress: bool = True,
     ) -> tuple[dict[str, float], list[dict[str, Any]]]:
         check_protocol(protocol)
-        how: dict[str, Any] = {"batch_size": batch_size, "progress": progress}
+        how: dict[str, Any] = {"batch_size": batch_size, "progress": progress, "kept": self.kept}
         rows: list[dict[str, Any]] = []
         for name, asked in tables.sets.items():
             if protocol == RELEASED:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 NAME = "answers.partial"
 """The file in a run's folder; it is gone when the run is finished."""
+PORTION = 128
+"""Answers after which they are kept."""
 
 
 class Kept:
-    """A file of answers, one JSON object a line, headed by what they are answers to.
+    """A file of answers, or of likelihoods, one JSON object a line, headed by what they are of.
 
     Args:
         file: where it is, or will be when the first answer comes.
@@ -25,12 +27,12 @@ class Kept:
         self.head = json.dumps(dict(run), sort_keys=True, default=str)
         self.found = self._read()
 
-    def _read(self) -> dict[str, str]:
+    def _read(self) -> dict[str, Any]:
         try:
             head, *lines = self.file.read_text(encoding="utf-8").split("\n")
         except (OSError, ValueError):
             return {}
-        found: dict[str, str] = {}
+        found: dict[str, Any] = {}
         if head != self.head:
             return found
         for line in lines:
@@ -40,7 +42,7 @@ class Kept:
                 continue
         return found
 
-    def add(self, answers: Mapping[str, str]) -> None:
+    def add(self, answers: Mapping[str, Any]) -> None:
         """Appends answers, by the key of their prompt."""
         self.found |= answers
         if len(self.found) == len(answers):  # nothing of this run was there
@@ -54,9 +56,40 @@ class Kept:
         self.file.unlink(missing_ok=True)
 
 
-def key_of(text: str, pictures: str, new_tokens: int) -> str:
-    """A prompt's key: its words, what its pictures are called, how long the answer may be."""
-    whole = "\0".join((text, pictures, str(new_tokens)))
+def going_on(
+    kept: Kept | None,
+    keys: Callable[[], Sequence[str]],
+    size: int,
+    work: Callable[[Sequence[int]], Sequence[Any]],
+    count: int,
+) -> list[Any]:
+    """What `work` finds for `count` prompts; what is kept already is not asked again, and what is
+    new is kept portion by portion.
+
+    Args:
+        kept: where; None: all at once, nothing is kept.
+        keys: gives the key of each prompt.
+        size: prompts in a batch.
+        work: finds something for the prompts of these numbers, in their order.
+        count: how many prompts there are.
+    """
+    if kept is None:
+        return list(work(range(count)))
+    names = keys()
+    missing = [n for n, key in enumerate(names) if key not in kept.found]
+    # In their order: the questions about a picture follow one another, and share it in a portion.
+    portion = max(PORTION // size, 1) * size
+    for start in range(0, len(missing), portion):
+        chosen = missing[start : start + portion]
+        found = work(chosen)
+        kept.add({names[n]: one for n, one in zip(chosen, found, strict=True)})
+    return [kept.found[key] for key in names]
+
+
+def key_of(text: str, pictures: str, wanted: object) -> str:
+    """A prompt's key: its words, what its pictures are called, what is wanted of it: how many
+    tokens at most, or how likely which options are."""
+    whole = "\0".join((text, pictures, str(wanted)))
     return hashlib.blake2b(whole.encode(), digest_size=12).hexdigest()
 
 

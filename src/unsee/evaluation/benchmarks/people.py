@@ -13,10 +13,7 @@ from unsee.errors import UnseeError
 from unsee.evaluation.answering import Asked, complete
 from unsee.evaluation.benchmarks.asking import check_lengths, letter_choices
 from unsee.evaluation.benchmarks.base import RELEASED, check_pictures
-from unsee.evaluation.benchmarks.kept import Kept, key_of
-
-PORTION = 128
-"""Answers after which they are kept."""
+from unsee.evaluation.benchmarks.kept import Kept, going_on, key_of
 
 
 @dataclass(frozen=True)
@@ -125,20 +122,15 @@ def _answers(
 ) -> list[str]:
     """The answers; with `kept`, those that are not there yet, portion by portion."""
     prompts = [one.prompt for one in plan]
-    if kept is None:
-        return complete(model, processor, prompts, size, new_tokens, progress)
-    keys = [
-        key_of(one.prompt.text, f"{one.set} {one.item.id} {one.pose}", new_tokens) for one in plan
-    ]
-    missing = [n for n, key in enumerate(keys) if key not in kept.found]
-    missing.sort(key=lambda n: (len(prompts[n].pictures), len(prompts[n].text)))
-    portion = max(PORTION // size, 1) * size
-    for start in range(0, len(missing), portion):
-        chosen = missing[start : start + portion]
-        asked = [prompts[n] for n in chosen]
-        said = complete(model, processor, asked, size, new_tokens, progress)
-        kept.add({keys[n]: text for n, text in zip(chosen, said, strict=True)})
-    return [kept.found[key] for key in keys]
+
+    def keys() -> list[str]:
+        named = [(one.prompt.text, f"{one.set} {one.item.id} {one.pose}") for one in plan]
+        return [key_of(*names, new_tokens) for names in named]
+
+    def asked(chosen: Sequence[int]) -> list[str]:
+        return complete(model, processor, [prompts[n] for n in chosen], size, new_tokens, progress)
+
+    return going_on(kept, keys, size, asked, len(plan))
 
 
 def _row(one: Asking, text: str) -> dict[str, Any]:
