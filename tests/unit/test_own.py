@@ -301,3 +301,16 @@ def test_what_is_no_data() -> None:
     ):
         with pytest.raises(UnseeError, match=message):
             read_own(source)
+
+
+def test_parquet_files_of_several_tables_are_not_taken_for_one() -> None:
+    import datasets
+
+    Path("d/a").mkdir(parents=True)
+    datasets.Dataset.from_dict({"image": ["1.png"]}).to_parquet("d/a/train.parquet")
+    datasets.Dataset.from_dict({"images": ["1.png"], "ID": ["1"]}).to_parquet("d/b.parquet")
+    with pytest.raises(UnseeError, match=r"d/a/train\.parquet and d/b\.parquet .*--benchmark"):
+        read_own("d")
+    Path("d/b.parquet").write_bytes(b"cut")
+    with pytest.raises(UnseeError, match=r"d can't be opened: .*Parquet"):
+        read_own("d")

@@ -68,6 +68,7 @@ def open_stored(source: str, files: list[Path] | None = None) -> Any:
     split = rest[-1] if rest else None
     try:
         if files is not None:
+            _check_one_table(source, files)
             # `datasets` makes a copy, which must not outlive the request to forget.
             copies = mkdtemp(prefix="unsee-")
             atexit.register(shutil.rmtree, copies, ignore_errors=True)
@@ -76,8 +77,11 @@ def open_stored(source: str, files: list[Path] | None = None) -> Any:
             opened = datasets.load_from_disk(base)
         else:
             opened = datasets.load_dataset(base, *rest[:-1])
+    except UnseeError:
+        raise
     except Exception as error:  # of the hub, of the network, of pyarrow
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        cause = error.__cause__ or error  # `datasets` wraps what went wrong in a line that is none
+        line = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
         raise UnseeError(f"the data set {source} can't be opened: {line}") from error
     if isinstance(opened, Mapping):
         names = list(opened)
@@ -88,6 +92,19 @@ def open_stored(source: str, files: list[Path] | None = None) -> Any:
             )
         opened = opened[chosen]
     return _undecoded(opened)
+
+
+def _check_one_table(source: str, files: list[Path]) -> None:
+    """Refuses files of several tables, as published benchmarks have them."""
+    from pyarrow.parquet import read_schema
+
+    tables = {tuple(sorted(read_schema(file).names)): file for file in files}
+    if len(tables) > 1:
+        one, other, *_ = tables.values()
+        raise UnseeError(
+            f"{one} and {other} have other columns, so that {source} is no single table: give one "
+            "of them, or, where it is a published benchmark for `unsee finetune`, its --benchmark"
+        )
 
 
 def stored_rows(dataset: Any, folder: Path) -> Iterator[tuple[int, dict[str, Any]]]:

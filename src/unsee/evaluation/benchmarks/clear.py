@@ -168,8 +168,8 @@ def _choices(
         prompts.append(prompt_of(item, "\n".join([item.question, *lines, LETTER_REQUEST])))
     said = ask(model, processor, prompts, 8, what=f"{name}, classification", **how)
     letters = [[letter for letter, _ in item.options] for item in asked]
-    size, shown = how["batch_size"], how["progress"]
-    likeliest = letter_choices(model, processor, prompts, letters, size, shown)
+    quick = {key: how[key] for key in ("batch_size", "progress")}
+    likeliest = letter_choices(model, processor, prompts, letters, **quick)
     return [
         {
             **{"set": name, "id": item.id, "kind": CLASSIFICATION, "direction": item.direction},
