@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 # Before anything imports torch or a Hugging Face library.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"  # a worker a core
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("MKL_NUM_THREADS", os.environ["OMP_NUM_THREADS"])
 os.environ["TOKENIZERS_PARALLELISM"] = "false"

@@ -11,6 +11,9 @@ from unsee.evaluation.benchmarks.asking import Prompt, Turn, ask, letter_choices
 from unsee.evaluation.benchmarks.mllmu_prompts import mark_of, released
 
 LETTERS = ["A", "B", "D"]
+QWEN = [name for name in families.FAMILIES if name.startswith("qwen")]
+MARKS = {"gemma3": "<boi>", **dict.fromkeys(QWEN, "<vision><image></vision>")}
+MARKS |= {"blip_2": "", "instructblip": ""}  # the processor puts the picture in
 
 
 def prompts(dialogue: bool) -> list[Prompt]:
@@ -57,7 +60,7 @@ def test_likelihoods_of_dialogues(family: str) -> None:
 @pytest.mark.parametrize("family", list(families.FAMILIES))
 def test_released_prompts_with_pictures(family: str) -> None:
     model, processor = families.build(family)
-    assert mark_of(processor) == ("<boi>" if family == "gemma3" else "<image>")
+    assert mark_of(processor) == MARKS.get(family, "<image>")
     options = (("A", "Oslo"), ("B", "Lima"))
     shot, item = (
         Item("1", tiny.picture(n), "Which?", "B", options, CLASSIFICATION) for n in range(2)

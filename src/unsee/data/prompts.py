@@ -65,6 +65,9 @@ def encode(
         batch.pop("labels", None)
         return batch
     batch = processor(text=texts, **options)
+    if not any(pictures):  # a Q-Former has nothing to read then, and generation refuses its words
+        for key in [key for key in batch if key.startswith("qformer_")]:
+            del batch[key]
     if apart and answers is not None:
         _append(processor, batch, answers, side)
     return batch

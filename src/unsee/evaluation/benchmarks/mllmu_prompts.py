@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from unsee.data.benchmarks.records import CLASSIFICATION, CLOZE, IMAGE, Item
-from unsee.data.prompts import prompt_of
+from unsee.data.prompts import prompt_of, takes_suffix
 from unsee.evaluation.answering import Asked
 from unsee.evaluation.benchmarks.asking import Turn, loader, rendered
 
@@ -24,10 +24,10 @@ SENTENCE = {
 
 def mark_of(processor: Any) -> str:
     """What stands for a picture in a model's prompts, such as `<image>`: what its chat template
-    puts before the words, where there is one."""
-    token = getattr(processor, "image_token", None) or "<image>"
+    puts before the words, where there is one; "" where the processor puts the picture in itself."""
+    token = str(getattr(processor, "image_token", None) or "<image>")
     if not getattr(processor, "chat_template", None):
-        return token
+        return token if takes_suffix(processor) else ""
     word = "picture"
     before = [prompt_of(processor, word, picture).partition(word)[0] for picture in (False, True)]
     plain, shown = before[0].rstrip(), before[1]
@@ -73,7 +73,7 @@ def released(
         shots: the examples.
         mark: what stands for a picture; None: found out, see `mark_of`.
     """
-    token = mark or mark_of(processor)
+    token = mark_of(processor) if mark is None else mark
     parts, pictures = [], []
     for shot in shots:
         image = shot.direction == IMAGE

@@ -37,7 +37,7 @@ FILLING = "Please **ONLY** provide the correct answer without any explanation"
 
 def released(processor: Any, item: Item, mark: str | None = None) -> Asked:
     """The text of the released script: options as a list of their texts, no letters asked for."""
-    token = mark or mllmu_prompts.mark_of(processor)
+    token = mllmu_prompts.mark_of(processor) if mark is None else mark
     image = item.direction == IMAGE
     if item.kind == CLASSIFICATION:
         offered = str([text for _, text in item.options])
