@@ -187,6 +187,17 @@ def test_gold_of_the_command(checkpoint_of: dict[str, Path], bench: Path, tmp_pa
     assert yaml.safe_load((output / "config.yaml").read_text())["without"] == "forget_5"
 
 
+def test_a_broken_picture_is_found_before_anything_is_learnt(tmp_path: Path) -> None:
+    broken = {"bytes": parquet.picture(0)["bytes"][:60], "path": None}
+    rows = [
+        {"image": picture, "metadata": '[{"Question": "Who?", "Answer": "Bo"}]'}
+        for picture in (parquet.picture(1), broken)
+    ]
+    parquet.write(rows, mllmu_files.TRAINING, tmp_path / "ft_Data")
+    with pytest.raises(UnseeError, match="picture in row 1 of ft_Data .* can't be read"):
+        read_lessons("mllmu", str(tmp_path))
+
+
 @pytest.mark.parametrize("without", ["forget_10", "forget_7"])
 def test_who_can_not_be_left_out(bench: Path, without: str) -> None:
     with pytest.raises(UnseeError, match=without):

@@ -28,12 +28,15 @@ def benchmark_lessons(name: str, source: str | None, config: str | None = None) 
         config: such as `ft_Data`; None: everything that there is to learn.
 
     Raises:
-        UnseeError: no such benchmark or config, or damaged rows.
+        UnseeError: no such benchmark or config, damaged rows, or a picture that can't be read.
     """
     from unsee.data.benchmarks.registry import get_benchmark
+    from unsee.evaluation.benchmarks.base import check_pictures
 
     module = import_module(f"unsee.data.benchmarks.{get_benchmark(name).name}")
     rows = module.training_rows(source, **({"config": config} if config else {}))
+    asked = hasattr(rows, "items")
+    check_pictures([item.picture for item in rows.items] if asked else rows.pictures)
     return [_lesson(rows, index) for index in range(len(rows))]
 
 

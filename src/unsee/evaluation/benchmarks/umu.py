@@ -18,6 +18,7 @@ from unsee.data.benchmarks.umu import REAL, UMU, read_people
 from unsee.errors import UnseeError, optional
 from unsee.evaluation.answering import Asked
 from unsee.evaluation.benchmarks import mllmu_prompts
+from unsee.evaluation.benchmarks.answers import room
 from unsee.evaluation.benchmarks.asking import Turn, loader, rendered
 from unsee.evaluation.benchmarks.base import CORRECTED, RELEASED, Scorer, Tables, check_protocol
 from unsee.evaluation.benchmarks.judging import (
@@ -160,7 +161,8 @@ class UMUScorer(Scorer):
         check_protocol(protocol)
         texts = TextScores()
         plan = list(self.plan(processor, tables, protocol))
-        how = (NEW_TOKENS, protocol, batch_size, progress)
+        tokens = {kind: room(model, wanted) for kind, wanted in NEW_TOKENS.items()}
+        how = (tokens, protocol, batch_size, progress)
         rows = put(model, processor, plan, *how, kept=self.kept)
         for row in rows:
             if protocol == RELEASED:
