@@ -149,6 +149,28 @@ def test_scores_by_both_protocols(
     assert ours["forget/cloze/both_wrong"] == 1
 
 
+def test_free_answers_leave_room_for_the_question(
+    data: Path, processing: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Short(Nothing):
+        class config:
+            @staticmethod
+            def get_text_config() -> Any:
+                return type("Text", (), {"max_position_embeddings": 256})
+
+    asked: list[int] = []
+
+    def complete(m: Any, p: Any, prompts: list[Any], size: int, tokens: int, *a: Any) -> list[str]:
+        asked.append(tokens)
+        return ["B"] * len(prompts)
+
+    says(monkeypatch, str)
+    monkeypatch.setattr(people, "complete", complete)
+    monkeypatch.setattr(people, "check_lengths", lambda *a: None)
+    UMUScorer().score(Short(), processing, UMUScorer().read(str(data)))
+    assert asked == [50, 50, 128]
+
+
 def test_both_directions_together() -> None:
     def row(name: str, person: str, direction: str, value: float) -> dict[str, Any]:
         fields = {"set": name, "id": person, "kind": GENERATION, "direction": direction}
