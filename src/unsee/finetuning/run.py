@@ -16,6 +16,7 @@ from unsee.finetuning.lessons import Lessons
 from unsee.finetuning.trainer import FinetuneTrainer
 from unsee.measure import Cost, resident
 from unsee.methods import run as runs
+from unsee.methods import work as works
 
 
 def configured(output: Path, options: Mapping[str, Any]) -> FinetuneConfig:
@@ -24,7 +25,7 @@ def configured(output: Path, options: Mapping[str, Any]) -> FinetuneConfig:
     Raises:
         UnseeError: an option that is none, or a value that makes no sense.
     """
-    return runs.configure(FinetuneConfig, runs.work_of(output), options)
+    return runs.configure(FinetuneConfig, works.work_of(output), options)
 
 
 def finetune(
@@ -71,12 +72,12 @@ def finetune(
     settings = {"model": model_source, **(describe or {}), **(options or {})}
     settings |= {"revision": revision} if revision else {}
     resolved = {**taught_with(args), "unsee": __version__, "lessons": len(lessons)}
-    work = runs.prepare_output(output, {**settings, "resolved": resolved}, overwrite)
-    with runs.nothing_without_checkpoint(work):
+    work = works.prepare_output(output, {**settings, "resolved": resolved}, overwrite)
+    with works.nothing_without_checkpoint(work):
         baseline = resident()
         model, processor = checkpoints.load(model_source, **loading)
         with Cost(baseline) as cost:
-            so_far = runs.SecondsSoFar(work, cost)
+            so_far = works.SecondsSoFar(work, cost)
             trainer = FinetuneTrainer(model, args, lessons, processor, callbacks=[so_far])
             last = last_checkpoint(work)
             if not runs.restored(trainer, last):
