@@ -218,5 +218,6 @@ def test_names_with_commas_can_be_listed() -> None:
     assert named(", ".join(wanted)) == wanted
     assert named(",".join(VARIANTS)) == list(VARIANTS)
     assert named("") == []
+    assert set(named("on the person")) < set(VARIANTS) and len(named("on the person")) > 5
     with pytest.raises(UnseeError, match="no variant 'steps 6'"):
         named("steps 600,steps 6")

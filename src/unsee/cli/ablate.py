@@ -23,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     parser.add_argument("--models", default="runs/models", help="folder of `unsee faces train`")
     parser.add_argument("--seeds", default="0", help="seeds such as 0,1,2 (default: 0)")
-    parser.add_argument("--only", default="", help="variants to screen, separated by commas")
+    parser.add_argument(
+        "--only", default="", help="variants, separated by commas, or a group: on the person"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="variants at a time (default: 1)")
     parser.add_argument(
         "--output", default="runs/ablation.json", help="result file (default: runs/ablation.json)"

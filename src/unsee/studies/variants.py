@@ -173,18 +173,21 @@ ON_THE_PERSON: dict[str, dict[str, Any]] = {
         "target_strength": 1.3,
     },
 }
-VARIANTS |= {
-    f"rate 1e-3, features: projector, steps 600, {name}": {**DISTILLED, **options}
-    for name, options in ON_THE_PERSON.items()
-}
+BEFORE = "rate 1e-3, features: projector, steps 600"
+VARIANTS |= {f"{BEFORE}, {name}": {**DISTILLED, **own} for name, own in ON_THE_PERSON.items()}
+GROUPS = {"on the person": [BEFORE, *(f"{BEFORE}, {name}" for name in ON_THE_PERSON)]}
+"""Names of several variants at once."""
 
 
 def named(text: str) -> list[str]:
-    """Variants of a list that is separated by commas, as some names hold commas themselves.
+    """Variants of a list that is separated by commas, as some names hold commas themselves; or of
+    a group.
 
     Raises:
         UnseeError: the list holds what is no variant's name.
     """
+    if text.strip() in GROUPS:
+        return list(GROUPS[text.strip()])
     found, rest = [], text.strip()
     while rest:
         fits = [name for name in VARIANTS if f"{rest},".startswith(f"{name},")]
