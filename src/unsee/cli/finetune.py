@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from unsee.cli.options import add_loading, loading_of
+from unsee.cli.training_options import TrainingCommand, read_options
 from unsee.errors import UnseeError
 
 INTERRUPTED = "run the same command again to go on from the last checkpoint"
@@ -69,78 +69,30 @@ def read_recipe(name: str) -> dict[str, Any]:
     Raises:
         UnseeError: there is none, or it is no list of options.
     """
-    import yaml
-
     known = recipes()
     path = known.get(name, Path(name))
     if name not in known and not path.is_file():
         raise UnseeError(f"--recipe {name}: there is {', '.join(known)}, or give a YAML file")
-    try:
-        read = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UnseeError(f"--recipe {path} can't be read: {error}") from error
-    if not isinstance(read, dict):
-        raise UnseeError(f"--recipe {path} must hold lines of the form `option: value`")
-    return {str(key).replace("-", "_"): value for key, value in read.items()}
+    return read_options(path, "--recipe")
 
 
-def _as_flags(options: dict[str, Any]) -> list[str]:
-    """Options of a recipe as words of a command line, so that both are checked in the same way."""
-    words: list[str] = []
-    for name, value in options.items():
-        if name in SWITCHES:
-            words += [f"--{name.replace('_', '-')}"] if value else []
-        elif isinstance(value, list):
-            words += [f"--{name}", *map(str, value)]
-        elif value is not None:
-            words.append(f"--{name}={json.dumps(value) if isinstance(value, dict) else value}")
-    return words
-
-
-def _refuse(message: str) -> NoReturn:
-    raise UnseeError(f"{message}; see `unsee finetune --help`")
+COMMAND = TrainingCommand("unsee finetune", "--recipe", _own_arguments, SWITCHES, SHOWN)
 
 
 def parse(argv: list[str], prog: str) -> argparse.Namespace:
     """The recipe first, then everything."""
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.error = _refuse  # type: ignore[method-assign]
-    _own_arguments(first)
-    early, _ = first.parse_known_args(argv)
+    early = COMMAND.glance(argv)
     recipe = read_recipe(early.recipe) if early.recipe else {}
-
-    from transformers import HfArgumentParser, TrainingArguments
 
     from unsee.finetuning.config import FinetuneConfig
 
-    parser = HfArgumentParser(
-        FinetuneConfig,
-        prog=prog,
-        description=DESCRIPTION,
-        epilog=EXAMPLES + f"\nrecipes: {', '.join(recipes())}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.error = _refuse
-    _own_arguments(parser.add_argument_group("the run"))
-    parser.add_argument("--help-all", action="help", help="this help with every option")
-    hidden = TrainingArguments.__dataclass_fields__.keys() - set(SHOWN)
-    for action in parser._actions:
-        if action.dest in hidden and "--help-all" not in argv:
-            action.help = argparse.SUPPRESS
-    known = {action.dest for action in parser._actions} - {"help", "help_all", "output_dir"}
-    unknown = sorted(recipe.keys() - (known - {"recipe"}))
-    if unknown:
-        raise UnseeError(f"--recipe {early.recipe}: there is no option {unknown[0]!r}")
-    defaults = vars(parser.parse_args([]))
-    args = parser.parse_args([*_as_flags(recipe), *argv])
-    if args.output_dir != defaults["output_dir"]:
-        raise UnseeError("--output_dir is taken by the run: say --output")
+    epilog = EXAMPLES + f"\nrecipes: {', '.join(recipes())}"
+    about = {"prog": prog, "description": DESCRIPTION, "epilog": epilog}
+    args, given = COMMAND.parse(argv, FinetuneConfig, recipe, **about)
     missing = [f"--{name}" for name in ("model", "output") if not vars(args)[name]]
     missing += ["--data or --benchmark"] if not (args.data or args.benchmark) else []
     if missing:
         raise UnseeError(f"{', '.join(missing)} missing: see `unsee finetune --help`")
-    given = {name for name, value in vars(args).items() if value != defaults[name]} | recipe.keys()
     fields = {field.name for field in dataclasses.fields(FinetuneConfig)}
     args.options = {name: vars(args)[name] for name in sorted(fields & given)}
     return args

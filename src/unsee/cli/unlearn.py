@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import hashlib
-import json
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from unsee.cli.options import add_loading, add_quantize, loading_of
+from unsee.cli.training_options import TrainingCommand, read_options
 from unsee.errors import UnseeError
 
 INTERRUPTED = "run the same command again to go on from the last checkpoint"
@@ -60,88 +60,29 @@ def _own_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _read_yaml(path: str) -> dict[str, Any]:
-    import yaml
-
-    try:
-        read = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UnseeError(f"--config {path} can't be read: {error}") from error
-    if not isinstance(read, dict):
-        raise UnseeError(f"--config {path} must hold lines of the form `option: value`")
-    return {str(key).replace("-", "_"): value for key, value in read.items()}
-
-
-def _as_flags(options: dict[str, Any]) -> list[str]:
-    """Options of a file as words of a command line, so that both are checked in the same way."""
-    words: list[str] = []
-    for name, value in options.items():
-        if name in SWITCHES:
-            if not isinstance(value, bool):
-                raise UnseeError(f"--config: {name} must be true or false, not {value!r}")
-            words += [f"--{name.replace('_', '-')}"] if value else []
-        elif isinstance(value, list):
-            words += [f"--{name}", *map(str, value)]
-        elif isinstance(value, dict):
-            words.append(f"--{name}={json.dumps(value)}")
-        elif value is not None:
-            words.append(f"--{name}={value}")
-    return words
-
-
-def _refuse(message: str) -> NoReturn:
-    raise UnseeError(f"{message}; see `unsee unlearn --help`")
+COMMAND = TrainingCommand("unsee unlearn", "--config", _own_arguments, SWITCHES, SHOWN, OURS)
 
 
 def parse(argv: list[str], prog: str) -> argparse.Namespace:
     """Two passes: the method first, then everything, with the options of its configuration."""
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.error = _refuse  # type: ignore[method-assign]
-    _own_arguments(first)
-    early, _ = first.parse_known_args(argv)
-    from_file = _read_yaml(early.config) if early.config else {}
-
-    from transformers import HfArgumentParser, TrainingArguments
+    early = COMMAND.glance(argv)
+    from_file = read_options(early.config, "--config") if early.config else {}
 
     from unsee.methods.registry import get_method
 
     method = early.method or from_file.get("method") or "vkd"
     _, config_class = get_method(method).classes()
-    parser = HfArgumentParser(
-        config_class,
-        prog=prog,
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-        conflict_handler="resolve",  # OURS replace those of transformers
-    )
-    parser.error = _refuse
-    _own_arguments(parser.add_argument_group("the run"))
-    parser.add_argument("--help-all", action="help", help="this help with every option")
-    of_transformers = TrainingArguments.__dataclass_fields__.keys() - {*SHOWN, *OURS}
-    for action in parser._actions:
-        if action.dest in of_transformers and "--help-all" not in argv:
-            action.help = argparse.SUPPRESS
-    fields = {action.dest for action in parser._actions} - {"help", "help_all", "output_dir"}
-    unknown = sorted(from_file.keys() - (fields - {"config"}))
-    if unknown:
-        raise UnseeError(f"--config {early.config}: there is no option {unknown[0]!r}")
-    defaults = vars(parser.parse_args([]))
-    args = parser.parse_args([*_as_flags(from_file), *argv])
-    if args.output_dir != defaults["output_dir"]:
-        raise UnseeError("--output_dir is taken by the run: say --output")
+    about = {"prog": prog, "description": DESCRIPTION, "epilog": EXAMPLES}
+    args, given = COMMAND.parse(argv, config_class, from_file, **about)
     missing = [
         f"--{name}" for name in ("model", "forget", "retain", "output") if not vars(args)[name]
     ]
     if missing:
         raise UnseeError(f"{', '.join(missing)} missing: see `unsee unlearn --help`")
-    given = {name for name, value in vars(args).items() if value != defaults[name]}
-    of_config = {field.name for field in dataclasses.fields(config_class)} - set(OURS)
-    options = of_config & (given | from_file.keys())
     if args.private and not args.push_to_hub:
         raise UnseeError("--private says how to push: name a repository with --push-to-hub")
-    args.options = {name: vars(args)[name] for name in sorted(options)}
+    of_config = {field.name for field in dataclasses.fields(config_class)} - set(OURS)
+    args.options = {name: vars(args)[name] for name in sorted(of_config & given)}
     args.method = method
     return args
 
