@@ -17,6 +17,7 @@ move; pruning takes the forget set's units out of a teacher or of the model.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -158,6 +159,11 @@ class VKDTrainer(UnlearningTrainer):
 
     def _near(self, count: int) -> list[list[int]]:
         """Indices of the `count` retain pictures most like each person to forget."""
+        return [person[:count] for person in self._most_alike]
+
+    @cached_property
+    def _most_alike(self) -> list[list[int]]:
+        """As many as any option wants of them, the most like first; the teacher looks once."""
         pairs = self.train_dataset
 
         def means(side: Any, count: int) -> torch.Tensor:
@@ -167,7 +173,8 @@ class VKDTrainer(UnlearningTrainer):
         forget, retain = means(pairs.forget, len(pairs.forget)), means(pairs.retain, NEAR_AMONG)
         people = torch.stack([forget[members].mean(0) for members in self._groups()])
         among = evenly(len(pairs.retain), NEAR_AMONG)
-        near = vkd_targets.nearest(people, retain, count).tolist()
+        wanted = max(self.args.near_pictures, self.args.hard_pictures)
+        near = vkd_targets.nearest(people, retain, wanted).tolist()
         return [[among[i] for i in person] for person in near]
 
     def _harder(self) -> list[int]:
