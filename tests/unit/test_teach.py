@@ -231,6 +231,25 @@ def test_whitened_tokens_differ_as_much_in_every_direction(processing: Any) -> N
     assert unevenness(before) > 3 and unevenness(after) < 1.5
 
 
+@pytest.mark.parametrize("shape", [(6, 6), (12, 4), (4, 12)])
+def test_muon_moves_as_pytorch_s_does_but_for_its_rounding(shape: tuple[int, int]) -> None:
+    from unsee.models.optimizer import Muon
+
+    torch.manual_seed(0)
+    ours = torch.nn.Parameter(torch.randn(shape))
+    theirs = torch.nn.Parameter(ours.detach().clone())
+    before = ours.detach().clone()
+    options = {"lr": 0.02, "weight_decay": 0.1}
+    pair = [(ours, Muon([ours], **options)), (theirs, torch.optim.Muon([theirs], **options))]
+    for step in range(3):
+        gradient = torch.randn(shape, generator=torch.Generator().manual_seed(step))
+        for weight, optimizer in pair:
+            weight.grad = gradient.clone()
+            optimizer.step()
+    moved, wanted = ours.detach() - before, theirs.detach() - before
+    assert (moved - wanted).norm() < 0.02 * wanted.norm()
+
+
 def test_optimiser_splits_matrices_from_the_rest_and_goes_on_where_it_was() -> None:
     from unsee.models.optimizer import MuonWithAdamW, is_block_matrix
 
