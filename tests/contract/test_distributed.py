@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,8 +20,10 @@ import torch
 import tiny
 from unsee import distributed, sharding
 from unsee.data.collate import Filler, PairedCollator, PairedDataset
+from unsee.errors import UnseeError
 from unsee.methods.registry import list_methods
-from unsee.methods.several import PartOfEach
+from unsee.methods.several import PartOfEach, SeveralProcesses
+from unsee.methods.steps import StepsOfSides
 
 pytestmark = pytest.mark.usefixtures("compare_in_process")
 HERE = Path(__file__).parent
@@ -220,8 +223,6 @@ def test_parts_of_a_batch_are_all_of_it(processes: int) -> None:
 
 
 def test_filler_is_told_and_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    from unsee.methods.several import SeveralProcesses
-
     pairs = PairedDataset([{"image": 0}], [{"image": 1}, {"image": 2}])
     collate = PairedCollator(lambda examples: {"images": [e["image"] for e in examples]})
     assert "filler" not in collate([pairs[0]])
@@ -233,6 +234,50 @@ def test_filler_is_told_and_does_not_count(monkeypatch: pytest.MonkeyPatch) -> N
     assert trainer.share(2) == pytest.approx(2 * 2 / 8)
     trainer.counts = False
     assert trainer.share(2) == 0.0 and trainer.share(2, drawn=True) == pytest.approx(0.5)
+
+
+class Accelerated:
+    """The least of a `Trainer` that asks for DeepSpeed."""
+
+    def __init__(self, stage: int, processes: int = 2, accumulation: int = 1) -> None:
+        plugin = SimpleNamespace(zero_stage=stage)
+        state = SimpleNamespace(deepspeed_plugin=plugin)
+        self.accelerator = SimpleNamespace(state=state, num_processes=processes)
+        self.is_deepspeed_enabled, self.is_fsdp_enabled = stage > 0, False
+        self.args = SimpleNamespace(
+            ddp_find_unused_parameters=None, gradient_accumulation_steps=accumulation
+        )
+
+    def create_accelerator_and_postprocess(self) -> None:
+        """As `Trainer` calls it; the accelerator is there already."""
+
+
+def test_zero_3_is_refused_and_zero_2_is_not() -> None:
+    class Trainer(SeveralProcesses, Accelerated):
+        pass
+
+    Trainer(stage=2).create_accelerator_and_postprocess()
+    with pytest.raises(UnseeError, match="ZeRO-3 shards weights.*zero_stage 1 or 2"):
+        Trainer(stage=3).create_accelerator_and_postprocess()
+
+
+@pytest.mark.parametrize(
+    "stage, processes, accumulation, refused",
+    [(2, 2, 1, True), (0, 2, 4, True), (0, 2, 1, False), (2, 1, 1, False), (0, 1, 4, False)],
+)
+def test_mask_is_refused_where_gradients_are_not_whole(
+    stage: int, processes: int, accumulation: int, refused: bool
+) -> None:
+    class Trainer(StepsOfSides, Accelerated):
+        uses, masked_sides = ("forget",), ("forget",)
+
+    trainer, mask = Trainer(stage, processes, accumulation), {"w": torch.tensor([True, False])}
+    if refused:
+        with pytest.raises(UnseeError, match="gradient_accumulation_steps=1, and DDP or FSDP"):
+            trainer.confine(mask)
+    else:
+        trainer.confine(mask)
+        assert trainer.trained_parameters == 1
 
 
 def test_skeleton_keeps_ties_and_takes_no_room() -> None:
@@ -251,8 +296,6 @@ def test_skeleton_keeps_ties_and_takes_no_room() -> None:
 
 def test_first_process_decides_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch.distributed as dist
-
-    from unsee.errors import UnseeError
 
     def refuse() -> None:
         raise UnseeError("the folder holds something else")
