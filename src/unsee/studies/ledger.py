@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from unsee.errors import UnseeError
 from unsee.evaluation.runs import write_text
@@ -87,9 +90,19 @@ class Ledger:
         return None
 
     def add(self, row: dict[str, Any]) -> None:
-        """Adds a row and writes the file whole, beside itself and then in place."""
-        self.rows.append(json.loads(json.dumps(row)))  # as a resumed study will read it
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        lines = ",\n".join("  " + json.dumps(row) for row in self.rows)
-        about = json.dumps(self.about, indent=1)
-        write_text(self.path, f'{{"about": {about}, "rows": [\n{lines}\n]}}\n')
+        """Adds a row and writes the file whole, beside itself and then in place. Rows that another
+        command has added meanwhile (another seed, say) are kept."""
+        with _alone(self.path):
+            if self.path.exists():
+                self.rows = json.loads(self.path.read_text(encoding="utf-8"))["rows"]
+            self.rows.append(json.loads(json.dumps(row)))  # as a resumed study will read it
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            lines = ",\n".join("  " + json.dumps(row) for row in self.rows)
+            about = json.dumps(self.about, indent=1)
+            write_text(self.path, f'{{"about": {about}, "rows": [\n{lines}\n]}}\n')
+
+
+def _alone(path: Path) -> FileLock:
+    """Keeps other processes of this machine from writing that file; no file is left beside it."""
+    told = hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:16]
+    return FileLock(Path(tempfile.gettempdir()) / f"unsee-{told}.lock")
