@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,16 @@ def test_what_is_finished_is_not_run_again(fake: dict[str, Any]) -> None:
     assert len(fake["tried"]) == 2 and fake["output"].read_text() == kept
     study(fake, seeds=(0,), only=["distance: mse", "steps 150"])
     assert len(fake["tried"]) == 3
+
+
+def test_screened_seed_needs_no_models(fake: dict[str, Any]) -> None:
+    study(fake, seeds=(0,), only=["distance: mse"])
+    shutil.rmtree(fake["models"] / "seed0")
+    rows = study(fake, seeds=(0, 1), only=["distance: mse"]).rows
+    confirmed = [row["variant"] for row in rows if row["seed"] == 1]
+    assert confirmed[2:] == ["start", "distance: mse"]
+    with pytest.raises(UnseeError, match="seed0"):
+        study(fake, seeds=(0, 1), only=["distance: mse", "steps 150"])
 
 
 def test_several_at_a_time_find_the_same(fake: dict[str, Any], monkeypatch: Any) -> None:

@@ -47,7 +47,8 @@ def ablate(
     """Runs what is missing from the result file.
 
     Args:
-        models: folder with `seed0/vanilla`, `seed0/gold-validation` …, see `unsee faces train`.
+        models: folder with `seed0/vanilla`, `seed0/gold-validation` …, see `unsee faces train`. A
+            first seed that has been screened needs none, so seeds may be run in several places.
         output: result file; rows are appended.
         faces: the embedded benchmark.
         seeds: the first is screened on; the others confirm the best.
@@ -63,15 +64,18 @@ def ablate(
     unknown = [name for name in chosen if name not in VARIANTS]
     if unknown:
         raise UnseeError(f"there is no variant {unknown[0]!r}; there is {', '.join(VARIANTS)}")
-    for seed in seeds:
-        trial.models_of(models, seed, "vanilla", "gold-validation")
     base = BASE if base is None else base
     about: dict[str, Any] = {"study": "ablation of VKD", "criterion": "gold_gap"}
     about |= {"people": "validation", "pictures": "validation"}
     about["start"] = own_options(VKDConfig(output_dir="", **base))
     ledger = Ledger(output, about, ("variant", "seed"))
     first, *others = seeds
-    _run(ledger, models, faces, first, dict.fromkeys([START, *chosen]), base, say, jobs)
+    screened = dict.fromkeys([START, *chosen])
+    finished = all(ledger.find(variant=n, seed=first) for n in ("gold", "vanilla", *screened))
+    for seed in others if finished else seeds:
+        trial.models_of(models, seed, "vanilla", "gold-validation")
+    if not finished:
+        _run(ledger, models, faces, first, screened, base, say, jobs)
     if others:
         best = sorted(
             (row for row in ledger.rows if row["seed"] == first and "gold_gap" in row),
