@@ -5,13 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import import_module
 
-from unsee.errors import UnseeError
-
-MODULES = (
-    *("bad_teacher dpo ga graddiff idk kl_min manu mip_editor mmunlearner npo rmu salun".split()),
-    *("scrub simnpo smfa two_sided undial vgid vkd".split()),
-)
-"""The files of this folder that hold a method."""
+from unsee.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -62,29 +56,12 @@ NOT_BUILT = {
 }
 """Methods of the field that are missing, and why."""
 
-_METHODS: dict[str, Method] = {}
-
-
-def register(method: Method) -> Method:
-    """Makes a method known by its name."""
-    _METHODS[method.name] = method
-    return method
-
-
-def list_methods() -> list[Method]:
-    """All methods, by name."""
-    for module in MODULES:
-        import_module(f"unsee.methods.{module}")
-    return [_METHODS[name] for name in sorted(_METHODS)]
-
-
-def get_method(name: str) -> Method:
-    """The method of that name.
-
-    Raises:
-        UnseeError: there is none.
-    """
-    known = {method.name: method for method in list_methods()}
-    if name not in known:
-        raise UnseeError(f"no method is called {name!r}; there is {', '.join(known)}")
-    return known[name]
+_METHODS: Registry[Method] = Registry(
+    "method",
+    "unsee.methods",
+    (
+        *("bad_teacher dpo ga graddiff idk kl_min manu mip_editor mmunlearner npo rmu".split()),
+        *("salun scrub simnpo smfa two_sided undial vgid vkd".split()),
+    ),
+)
+register, list_methods, get_method = _METHODS.register, _METHODS.all, _METHODS.get

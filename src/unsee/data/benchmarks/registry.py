@@ -8,9 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from unsee.errors import UnseeError
-
-MODULES: tuple[str, ...] = ("clear", "fiubench", "mllmu", "umu")
-"""The files of this folder that hold a benchmark."""
+from unsee.registry import Registry
 
 EVALUATION, TRAINING = "evaluation", "training"
 
@@ -83,29 +81,11 @@ class Benchmark:
         return getattr(import_module(module), name)
 
 
-_BENCHMARKS: dict[str, Benchmark] = {}
-
-
-def register(benchmark: Benchmark) -> Benchmark:
-    """Makes a benchmark known by its name."""
-    _BENCHMARKS[benchmark.name] = benchmark
-    return benchmark
-
-
-def list_benchmarks() -> list[Benchmark]:
-    """All benchmarks, by name."""
-    for module in MODULES:
-        import_module(f"unsee.data.benchmarks.{module}")
-    return [_BENCHMARKS[name] for name in sorted(_BENCHMARKS)]
-
-
-def get_benchmark(name: str) -> Benchmark:
-    """The benchmark of that name.
-
-    Raises:
-        UnseeError: there is none.
-    """
-    known = {benchmark.name: benchmark for benchmark in list_benchmarks()}
-    if name not in known:
-        raise UnseeError(f"no benchmark is called {name!r}; there is {', '.join(known)}")
-    return known[name]
+_BENCHMARKS: Registry[Benchmark] = Registry(
+    "benchmark", "unsee.data.benchmarks", ("clear", "fiubench", "mllmu", "umu")
+)
+register, list_benchmarks, get_benchmark = (
+    _BENCHMARKS.register,
+    _BENCHMARKS.all,
+    _BENCHMARKS.get,
+)
