@@ -100,7 +100,7 @@ def test_what_is_finished_is_not_run_again(fake: dict[str, Any]) -> None:
     assert len(fake["tried"]) == 3
 
 
-def test_screened_seed_needs_no_models(fake: dict[str, Any]) -> None:
+def test_finished_seed_needs_no_models(fake: dict[str, Any]) -> None:
     study(fake, seeds=(0,), only=["distance: mse"])
     shutil.rmtree(fake["models"] / "seed0")
     rows = study(fake, seeds=(0, 1), only=["distance: mse"]).rows
@@ -108,6 +108,8 @@ def test_screened_seed_needs_no_models(fake: dict[str, Any]) -> None:
     assert confirmed[2:] == ["start", "distance: mse"]
     with pytest.raises(UnseeError, match="seed0"):
         study(fake, seeds=(0, 1), only=["distance: mse", "steps 150"])
+    shutil.rmtree(fake["models"] / "seed1")
+    assert study(fake, seeds=(0, 1), only=["distance: mse"]).rows == rows
 
 
 def test_several_at_a_time_find_the_same(fake: dict[str, Any], monkeypatch: Any) -> None:

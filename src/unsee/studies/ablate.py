@@ -48,7 +48,7 @@ def ablate(
 
     Args:
         models: folder with `seed0/vanilla`, `seed0/gold-validation` …, see `unsee faces train`. A
-            first seed that has been screened needs none, so seeds may be run in several places.
+            seed whose rows are all there needs none, so seeds may be run in several places.
         output: result file; rows are appended.
         faces: the embedded benchmark.
         seeds: the first is screened on; the others confirm the best.
@@ -69,21 +69,25 @@ def ablate(
     about |= {"people": "validation", "pictures": "validation"}
     about["start"] = own_options(VKDConfig(output_dir="", **base))
     ledger = Ledger(output, about, ("variant", "seed"))
-    first, *others = seeds
-    screened = dict.fromkeys([START, *chosen])
-    finished = all(ledger.find(variant=n, seed=first) for n in ("gold", "vanilla", *screened))
-    for seed in others if finished else seeds:
-        trial.models_of(models, seed, "vanilla", "gold-validation")
-    if not finished:
-        _run(ledger, models, faces, first, screened, base, say, jobs)
-    if others:
+
+    def names(seed: int) -> list[str]:
+        """Everything that was asked for with the first seed, the best of that with the others."""
+        if seed == seeds[0]:
+            return list(dict.fromkeys([START, *chosen]))
         best = sorted(
-            (row for row in ledger.rows if row["seed"] == first and "gold_gap" in row),
+            (row for row in ledger.rows if row["seed"] == seeds[0] and "gold_gap" in row),
             key=lambda row: (row["broken"], row["gold_gap"]),
         )
-        names = dict.fromkeys([START, *(row["variant"] for row in best[:CONFIRMED])])
-        for seed in others:
-            _run(ledger, models, faces, seed, names, base, say, jobs)
+        return list(dict.fromkeys([START, *(row["variant"] for row in best[:CONFIRMED])]))
+
+    def unfinished(seed: int) -> bool:
+        wanted = ("gold", "vanilla", *names(seed))
+        return any(ledger.find(variant=name, seed=seed) is None for name in wanted)
+
+    for seed in filter(unfinished, seeds):
+        trial.models_of(models, seed, "vanilla", "gold-validation")
+    for seed in filter(unfinished, seeds):
+        _run(ledger, models, faces, seed, names(seed), base, say, jobs)
     return ledger
 
 
