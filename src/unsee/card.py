@@ -57,7 +57,7 @@ def model_card(
         about["base_model"] = base
     original = f"[{base}](https://huggingface.co/{base})" if base else "a local checkpoint"
     at = f" at commit `{commit}`" if base and commit else ""
-    language = "was changed too" if method.touches_language else "was left alone"
+    language = "was left alone" if metrics.get("text_logits_identical") else "was changed too"
     who = ", ".join(forgotten) if forgotten else "not named here"
     lines = [
         "---",

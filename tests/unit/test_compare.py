@@ -113,15 +113,17 @@ def test_what_is_kept_is_what_was_scored(checkpoint_of: dict[str, Path], tmp_pat
     assert not tiny.same_weights(keep, checkpoint_of["llava"])
     again, same = trial.ask(str(keep), faces, split, "test")
     assert [r["prediction"] for r in rows] == [r["prediction"] for r in same]
-    assert found["by_person"] == again["by_person"] and "text_kl" not in found
+    assert found["by_person"] == again["by_person"] and found["steps"] == 1
+    assert found["text_logits_identical"] is True and found["text_kl"] == 0
 
 
 @pytest.mark.usefixtures("few_pictures")
 def test_an_editor_can_be_compared_too(checkpoint_of: dict[str, Path]) -> None:
     source, faces = str(checkpoint_of["llava"]), Faces(progress=False)
-    options = {"statistics_pictures": 2, "trainable": "language"}
+    options = {"statistics_pictures": 2, "trainable": "language", "prune_ratio": 0.9}
     found, _ = trial.attempt(source, "manu", options, faces, make_split("3,17"), "test", 1, 4)
-    assert found["trained_parameters"] > 0 and "text_kl" in found
+    assert found["trained_parameters"] > 0
+    assert found["text_logits_identical"] is False and found["text_kl"] > 0
 
 
 def test_rows_are_kept_and_other_options_are_measured_anew(
@@ -301,6 +303,25 @@ def test_trials_are_kept_the_best_is_chosen_and_broken_ones_are_not(
     assert second == "# gap to gold 20.0 points on validation people; trial 1 of 2"
     assert read_settings(tmp_path / "settings")["kl_min"]["learning_rate"] == 3e-5
     assert not (tmp_path / "settings/npo.yaml").exists()
+
+
+def test_trials_of_another_search_space_are_not_mixed_in(
+    models: Path, tried: Any, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from unsee.methods.ga import GAConfig
+
+    words = ["tune", "ga", "--models", str(models), "--trials", "1", "--output", "tuning.json"]
+    assert main(words) == 0
+    before = (tmp_path / "tuning.json").read_text()
+    for space in (
+        {**GAConfig.space, "max_steps": [25, 50]},
+        {**GAConfig.space, "learning_rate": (1e-3, 1e-2)},
+        {**GAConfig.space, "forget_weight": (0.5, 2.0)},
+    ):
+        monkeypatch.setattr(GAConfig, "space", space)
+        assert main([*words, "--trials", "2"]) == 2 and len(tried) == 1
+        assert "tuning.json has a trial of ga from before its search" in capsys.readouterr().err
+        assert (tmp_path / "tuning.json").read_text() == before
 
 
 def test_best_of_nothing_is_an_error(tmp_path: Path) -> None:

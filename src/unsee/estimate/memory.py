@@ -153,7 +153,7 @@ def estimate(config: Any, plan: Plan, name: str = "", trust_remote_code: bool = 
     batch = picture_batch(trainer.anatomy.family, config, pictures, plan.image_size or None)
     with _acting_out(config.model_type):
         _select(trainer, args, batch)
-    if plan.quantize and entry.touches_language:
+    if plan.quantize and args.trains_language:
         raise UnseeError(f"quantize: {plan.method} changes the language model, whose weights it is")
     anatomy = trainer.anatomy
     found = {part: PartEstimate() for part in PARTS}

@@ -59,13 +59,18 @@ def fingerprint(source: str, **how: Any) -> tuple[dict[str, str], Any]:
     On the CPU: a GPU may still be filled by what was trained. `how` goes to
     `unsee.checkpoints.load`.
     """
+    from unsee.checkpoints import load
+
+    return fingerprint_of(*load(source, dtype="auto", device="cpu", **how))
+
+
+def fingerprint_of(model: Any, processor: Any) -> tuple[dict[str, str], Any]:
+    """The same of a model in memory; its W is left in fp32."""
     import torch
 
     from unsee.anatomy import anatomy_of
-    from unsee.checkpoints import load
     from unsee.data.prompts import prompt_of
 
-    model, processor = load(source, dtype="auto", device="cpu", **how)
     hashes = {}
     anatomy = anatomy_of(model)
     for name, tensor in anatomy.language_tensors().items():
@@ -78,7 +83,7 @@ def fingerprint(source: str, **how: Any) -> tuple[dict[str, str], Any]:
         for prompt in PROMPTS:
             # without a template an empty prompt would be nothing at all
             text = prompt_of(processor, prompt, picture=False) or processor.tokenizer.bos_token
-            inputs = processor.tokenizer(text, return_tensors="pt")
+            inputs = processor.tokenizer(text, return_tensors="pt").to(model.device)
             ids = {key: inputs[key] for key in ("input_ids", "attention_mask")}
             if getattr(speaker.config, "is_encoder_decoder", False):
                 ids["decoder_input_ids"] = ids["input_ids"]
@@ -125,6 +130,15 @@ def in_float32(anatomy: Any) -> Iterator[None]:
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def same_language(model: Any, original: Any, processor: Any) -> bool:
+    """Whether two models in memory, of the same type and on the same device, have the same W and
+    say the same to text-only prompts, to the bit."""
+    import torch
+
+    (hashes, logits), (ours, said) = (fingerprint_of(m, processor) for m in (original, model))
+    return hashes == ours and torch.equal(said.view(torch.int32), logits.view(torch.int32))
 
 
 def compare(

@@ -26,9 +26,9 @@ class AnswersConfig(UnlearningConfig):
 
     space: ClassVar[Mapping[str, Any]] = {
         "learning_rate": (1e-5, 1e-3),
-        "max_steps": [50, 100, 200],
+        "max_steps": [100, 200, 400],
         "trainable": ["all", "vision+projector"],
-        "retain_weight": (0.3, 10.0),
+        "retain_weight": (0.3, 30.0),
     }
 
     trainable: str = field(

@@ -150,6 +150,11 @@ class UnlearningConfig(TrainingArguments):
             raise UnseeError(f"{asked[0]} is about adapters: give lora_rank, such as 8")
 
     @property
+    def trains_language(self) -> bool:
+        """Whether W is among the parts that change; else it stays the same to the bit."""
+        return LANGUAGE in TRAINABLE[self.trainable]
+
+    @property
     def adapter_options(self) -> dict[str, Any]:
         """What `unsee.adapters.add_adapters` takes beside names and seed."""
         return {

@@ -43,7 +43,7 @@ class MIPEditorConfig(RMUConfig):
 
     space: ClassVar[Mapping[str, Any]] = {
         "learning_rate": (1e-5, 1e-2),
-        "max_steps": [50, 100, 200],
+        "max_steps": [100, 200, 400],
         "units": [3, 5, 10],
         "steering": (0.5, 8.0),
         "retain_weight": (0.3, 100.0),

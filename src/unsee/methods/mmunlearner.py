@@ -36,6 +36,7 @@ class MMUnlearnerConfig(AnswersConfig):
 
     space: ClassVar[Mapping[str, Any]] = {
         **AnswersConfig.space,
+        "max_steps": [200, 400, 800],
         "mask_threshold": [0.5, 1.0, 2.0],
     }
 
@@ -47,6 +48,9 @@ class MMUnlearnerConfig(AnswersConfig):
     )
     schedule: str = field(
         default="alternating", metadata={"help": "when each side has its updates"}
+    )
+    max_steps: int = field(
+        default=200, metadata={"help": "updates of both sides together; -1: num_train_epochs"}
     )
 
     def __post_init__(self) -> None:

@@ -30,7 +30,7 @@ class RMUConfig(AnswersConfig):
 
     space: ClassVar[Mapping[str, Any]] = {
         "learning_rate": (1e-5, 1e-2),
-        "max_steps": [50, 100, 200],
+        "max_steps": [100, 200, 400],
         "steering": [1.0, 3.0, 10.0, 30.0],
         "retain_weight": (0.3, 100.0),
         "trainable": ["language", "vision+projector"],

@@ -105,8 +105,6 @@ def unlearn(
     settings = {"method": method, "model": model_source, **(describe or {}), **(options or {})}
     settings |= {"revision": revision} if revision else {}
     settings |= {"quantize": quantize} if quantize else {}
-    if quantize and entry.touches_language:
-        raise UnseeError(f"{method} changes the language model: leave --quantize out")
     if quantize and distributed.processes() > 1:
         raise UnseeError("--quantize is for one process")
     dtype = checkpoints.stored_dtypes(model_source, allow_pickle, revision, trust_remote_code)
@@ -114,6 +112,11 @@ def unlearn(
         output = output.resolve()
     distributed.prepare()
     args = configure(config_class, work_of(output), options or {})
+    if quantize and args.trains_language:
+        raise UnseeError(
+            f"{method} with trainable={args.trainable} changes the language model: leave "
+            "--quantize out"
+        )
     distributed.check_launched()
     if args.save_adapter == "adapter" and is_adapter(model_source):
         raise UnseeError(
@@ -185,7 +188,7 @@ def unlearn(
             model_source, [str(partial)], allow_pickle, commit or revision, trust_remote_code
         )[0]
         metrics["text_logits_identical"] = verdict.identical
-        if not entry.touches_language and not verdict.identical:
+        if not args.trains_language and not verdict.identical:
             what = verdict.changed[0] if verdict.changed else "the logits of text-only prompts"
             raise UnseeError(
                 f"{method} must leave the language model alone, but {what} changed: a bug"

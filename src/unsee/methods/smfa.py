@@ -42,7 +42,7 @@ class SMFAConfig(IdkConfig):
 
     space: ClassVar[Mapping[str, Any]] = {
         "learning_rate": (1e-4, 1e-2),
-        "max_steps": [100, 200, 400],
+        "max_steps": [200, 400, 800],
         "opposition": [2.5, 5.0, 10.0],
         "trainable": ["lora", "vision+projector"],
     }
@@ -56,6 +56,7 @@ class SMFAConfig(IdkConfig):
         default=0.5, metadata={"help": "share of the steps, the last ones, that train the anchor"}
     )
     learning_rate: float = field(default=1e-3, metadata={"help": "peak learning rate of AdamW"})
+    max_steps: int = field(default=200, metadata={"help": "steps of both adapters together"})
 
     def __post_init__(self) -> None:
         super().__post_init__()

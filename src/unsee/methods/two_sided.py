@@ -46,7 +46,7 @@ class TwoSidedConfig(VKDConfig):
 
     space: ClassVar[Mapping[str, Any]] = {
         "learning_rate": (3e-5, 3e-3),
-        "max_steps": [200, 400, 800],
+        "max_steps": [200, 400, 600],
         "language_share": [0.1, 0.25, 0.5],
         "retain_weight": (0.5, 10.0),
     }

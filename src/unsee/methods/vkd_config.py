@@ -39,7 +39,7 @@ class VKDConfig(UnlearningConfig):
 
     space: ClassVar[Mapping[str, Any]] = {
         "learning_rate": (1e-4, 3e-3),
-        "max_steps": [300, 600, 1200],
+        "max_steps": [200, 400, 600],
         "retain_weight": (0.5, 10.0),
         "target_strength": [1.0, 1.3, 1.5],
         "identity_weight": (1.0, 30.0),

@@ -20,6 +20,7 @@ from unsee.data.faces.datasets import (
 )
 from unsee.errors import UnseeError
 from unsee.evaluation.evaluate import evaluate_faces
+from unsee.evaluation.frozen import same_language
 from unsee.evaluation.intervals import by_person
 from unsee.evaluation.text_drift import text_kl
 from unsee.measure import Cost
@@ -138,11 +139,10 @@ def attempt(
             then, reloaded.
 
     Returns:
-        (metrics with `seconds`, `peak_memory_mb`, `trained_parameters`, `by_person`, and `text_kl`
-        where W is trained; judged rows).
+        (metrics with `seconds`, `peak_memory_mb`, `trained_parameters`, `steps`, `by_person`,
+        `text_logits_identical` and `text_kl`, as in `metrics.json`; judged rows).
     """
     from unsee.checkpoints import load, save, stored_dtypes
-    from unsee.methods.registry import get_method
 
     model, cost, trainer, processor = train(
         source, method, options, faces, split, retained, at_most
@@ -162,11 +162,15 @@ def attempt(
         "seconds": round(cost.seconds, 2),
         "peak_memory_mb": round(cost.peak_memory_mb, 1),
         "trained_parameters": trainer.trained_parameters,
+        "steps": trainer.state.global_step,
         "by_person": by_person(rows),
     }
-    if get_method(method).touches_language:
-        words = held_out_words(faces, [*split.forget, *split.retain])
-        found["text_kl"] = round(text_kl(model, load(source)[0], processor, words), 5)
+    original = load(source)[0]
+    identical = found["text_logits_identical"] = same_language(model, original, processor)
+    if not identical and not trainer.args.trains_language:
+        raise UnseeError(f"{method} was to leave the language model alone and changed it: a bug")
+    words = held_out_words(faces, [*split.forget, *split.retain])
+    found["text_kl"] = 0.0 if identical else round(text_kl(model, original, processor, words), 5)
     return found, rows
 
 

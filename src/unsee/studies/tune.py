@@ -46,6 +46,17 @@ def _distributions(method: str) -> dict[str, Any]:
     }
 
 
+def fits(method: str, options: Mapping[str, Any]) -> bool:
+    """Whether options of a trial lie in what is searched of a method now."""
+    space = space_of(method)
+    return options.keys() == space.keys() and all(
+        space[name][0] <= value <= space[name][1]
+        if isinstance(space[name], tuple)
+        else value in space[name]
+        for name, value in options.items()
+    )
+
+
 def propose(method: str, rows: Sequence[Mapping[str, Any]], seed: int = 0) -> dict[str, Any]:
     """Options of the next trial, by what came out so far.
 
@@ -99,7 +110,8 @@ def tune(
         jobs: methods at a time, each in a process of its own with its share of the cores.
 
     Raises:
-        UnseeError: Optuna or a model is missing, or a method has nothing to tune.
+        UnseeError: Optuna or a model is missing, a method has nothing to tune, or the result file
+            has trials of another search space.
     """
     optional("optuna", "tune")
     methods = list(methods)
@@ -108,6 +120,12 @@ def tune(
             raise UnseeError(f"{method} has nothing to tune: its configuration has no `space`")
     about = {"study": "tuning", "people": people, "seeds": list(seeds), "criterion": "gold_gap"}
     ledger = Ledger(output, about, ("method", "trial"))
+    for row in ledger.rows:
+        if row["method"] in methods and not fits(row["method"], row["options"]):
+            raise UnseeError(
+                f"{output} has a trial of {row['method']} from before its search space was "
+                "changed: name another --output, or take its rows out"
+            )
     sources = {seed: references(models, people, 5, seed) for seed in seeds}
     for seed, found in sources.items():
         about_model = {
