@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from cases import FAMILIES, has_adapters, methods, methods_and_families, soon, trains
+from transformers import TrainerCallback
 
 import tiny
 from unsee.errors import UnseeError
@@ -78,17 +79,36 @@ def test_what_is_frozen_stays_to_the_bit_and_what_is_trained_moves(
 def test_steps_lower_the_loss_of_a_fixed_batch(
     method: Method, family: str, processing: Any
 ) -> None:
+    """In each stage, where a method has several: then every one has its own loss."""
     options = {"max_steps": 25, "augment": False}  # what is seen is the fixed batch itself
     trainer = trainer_of(method, build(family, processing), processing, **options)
     batch = trainer.data_collator([trainer.train_dataset[i] for i in range(4)])
+    stages: list[dict[str, float]] = []
 
-    def loss() -> float:
+    def loss_at(step: int) -> float:
+        now, trainer.state.global_step = trainer.state.global_step, step
         with torch.no_grad():
-            return float(trainer.compute_loss(trainer.model, batch))
+            found = float(trainer.compute_loss(trainer.model, batch))
+        trainer.state.global_step = now
+        return found
 
-    before = loss()
+    def end_stage() -> None:
+        if stages:
+            stages[-1]["after"] = loss_at(int(stages[-1]["begins"]))
+
+    class Stages(TrainerCallback):
+        def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            stage = float(getattr(trainer, "speaks", 0))
+            if not stages or stages[-1]["stage"] != stage:
+                end_stage()
+                begins = state.global_step
+                stages.append({"stage": stage, "begins": begins, "before": loss_at(begins)})
+
+    trainer.add_callback(Stages())
     trainer.train()
-    assert loss() < before - 1e-3 * abs(before)
+    end_stage()
+    assert len(stages) == (2 if hasattr(trainer, "speaks") else 1)
+    assert all(s["after"] < s["before"] - 1e-3 * abs(s["before"]) for s in stages), stages
 
 
 @methods_and_families()

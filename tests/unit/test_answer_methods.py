@@ -40,6 +40,17 @@ def moved(trainer: Any) -> None:
         parameter.data += 0.05 * noise
 
 
+def kl_by_token(teacher: Any, student: Any, batch: Any) -> torch.Tensor:
+    """KL(teacher || student), mean over the tokens of the answers, one by one."""
+    found = []
+    for row, labels in enumerate(batch["labels"]):
+        for t in range(1, len(labels)):
+            if labels[t] != outputs.IGNORED:
+                p, q = (logits[row, t - 1].detach().softmax(0) for logits in (teacher, student))
+                found.append((p * (p / q).log()).sum())
+    return torch.stack(found).mean()
+
+
 def log_chances(trainer: Any, batch: Any, original: bool = False) -> list[torch.Tensor]:
     """log p of the tokens of each answer, answer by answer, token by token."""
     made = trainer.originals(batch) if original else trainer.logits_of(trainer.model, batch)
@@ -197,8 +208,19 @@ def test_rmu_aims_at_a_direction_of_the_given_length(processing: Any) -> None:
                 total += (states["h"][row, t] - 7.0 * trainer.direction).square().sum().item()
                 count += len(trainer.direction)
     assert found.item() == pytest.approx(total / count, rel=1e-4)
-    held = trainer.retain_loss(trainer.model, batch_of(trainer)["retain"])
-    assert held.item() == pytest.approx(0, abs=1e-9)
+    retain = batch_of(trainer)["retain"]
+    assert trainer.retain_loss(trainer.model, retain).item() == pytest.approx(0, abs=1e-9)
+    attends = retain["attention_mask"].bool()
+    with torch.no_grad():
+        was = trainer.hidden(trainer.model, retain)
+        moved(trainer)
+        handle = block.register_forward_hook(  # the model's run is the first, then the original's
+            lambda m, i, o: states.setdefault("now", o[0] if isinstance(o, tuple) else o)
+        )
+        held = trainer.retain_loss(trainer.model, retain).item()
+        handle.remove()
+    expected = (states["now"][attends] - was).square().mean().item()
+    assert held == pytest.approx(expected, rel=1e-4) and expected > 1e-6
     assert trainer.trained == ["model.language_model.layers.0.mlp.down_proj.weight"]
     with pytest.raises(UnseeError, match="layer=9 must be below the language model's 2 blocks"):
         trainer_of("rmu", processing, layer=9)
@@ -224,9 +246,15 @@ def test_bad_teacher_knows_nothing_and_is_what_the_forget_set_is_taught(processi
     theirs = dict(trainer.incompetent.named_parameters())
     assert all(not torch.equal(ours[n], theirs[n]) for n in ours if ours[n].ndim == 2)
     assert not any(p.requires_grad for p in theirs.values())
+    moved(trainer)
+    taught = trainer.logits_of(trainer.incompetent, batch["forget"])
+    for side, teacher in (("forget", taught), ("retain", trainer.originals(batch["retain"]))):
+        found = getattr(trainer, f"{side}_loss")(trainer.model, batch[side])
+        expected = kl_by_token(teacher, trainer.logits_of(trainer.model, batch[side]), batch[side])
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+        assert expected > 1e-5
     trainer.anatomy.model.load_state_dict(trainer.incompetent.state_dict())
     assert trainer.forget_loss(trainer.model, batch["forget"]).item() == pytest.approx(0, abs=1e-6)
-    assert trainer.retain_loss(trainer.model, batch["retain"]).item() > 1e-5
 
 
 @pytest.mark.parametrize("loss", ["idk", "ga", "npo"])

@@ -282,7 +282,14 @@ def test_teacher_of_vgid_is_the_original_on_a_noised_picture_and_told_to_forget(
     expected = outputs.answered(logits, alone["labels"])
     torch.testing.assert_close(trainer.taught(batch), expected)
     trainer.args.noise = 0.8
+    pixels = alone["pixel_values"]
+    drawn = trainer.noise(pixels.shape, trainer.generator_of_step())
+    assert drawn.std().item() == pytest.approx(1, abs=0.1) and abs(drawn.mean().item()) < 0.1
+    noised = {**outputs.model_inputs(alone), "pixel_values": 0.6 * pixels + 0.8 * drawn}
+    with torch.no_grad():
+        logits = tiny.llava(processing)(**noised).logits
     assert not torch.allclose(trainer.taught(batch), expected, atol=1e-4)
+    torch.testing.assert_close(trainer.taught(batch), outputs.answered(logits, alone["labels"]))
     ours = outputs.answered(trainer.logits_of(trainer.model, batch), batch["labels"])
     p, q = trainer.taught(batch).softmax(-1), ours.softmax(-1)
     found = trainer.forget_loss(trainer.model, batch)

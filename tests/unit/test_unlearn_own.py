@@ -102,6 +102,40 @@ def test_vkd_takes_every_form_and_looks_at_the_box_alone(
     assert not tiny.same_weights(Path("boxes"), Path("whole"))
 
 
+@pytest.mark.usefixtures("compare_in_process")
+def test_questions_in_words_reach_the_method(
+    words: Words, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from unsee.methods.mmunlearner import MMUnlearnerTrainer
+
+    sides = {"forget": listed("him", rows("him", 1, 0)), "retain": listed("o", rows("o", 2, 10))}
+    given: list[Any] = []
+    began = MMUnlearnerTrainer.__init__
+
+    def begin(self: Any, *args: Any, **kwargs: Any) -> None:
+        given.append(kwargs["text_dataset"])
+        began(self, *args, **kwargs)
+
+    monkeypatch.setattr(MMUnlearnerTrainer, "__init__", begin)
+    Path("t.jsonl").write_text(json.dumps({"question": tiny.JOB, "answer": "pilot"}) + "\n")
+    assert main(words(method="mmunlearner", **sides, texts="t.jsonl")) == 0
+    assert given == [[{"image": None, "question": tiny.JOB, "answer": "pilot"}]]
+    assert yaml.safe_load(Path("out/config.yaml").read_text())["texts"] == "t.jsonl"
+
+    Path("half.jsonl").write_text(json.dumps({"question": tiny.JOB}) + "\n")
+    capsys.readouterr()
+    for texts, message in (
+        (sides["forget"], "give questions with answers and no pictures"),
+        ("half.jsonl", "--texts: half.jsonl:1: "),
+        ("nowhere.jsonl", "nowhere.jsonl"),
+    ):
+        command = words(method="mmunlearner", **sides, texts=texts, output="other")
+        assert main(command) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and message in error
+    assert not Path("other").exists()
+
+
 def test_missing_questions_are_named(words: Words, capsys: pytest.CaptureFixture[str]) -> None:
     found = rows("him", 1, 0)
     others = tiny.write_folder(Path("others"), 2, 2, 10)

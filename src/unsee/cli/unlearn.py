@@ -46,6 +46,12 @@ def _own_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strangers", metavar="DATA", help="pictures of people whom the model never learnt"
     )
+    parser.add_argument(
+        "--texts",
+        metavar="DATA",
+        help="questions in words that keep their answers (rows without `image`), for methods that "
+        "train the language model",
+    )
     parser.add_argument("--output", metavar="OUT", help="folder of the new checkpoint")
     parser.add_argument("--overwrite", action="store_true", help="replace a run in OUT")
     add_loading(parser)
@@ -94,9 +100,25 @@ def _people(forget: Any) -> list[str]:
     return list(dict.fromkeys(person or folder for person in forget.people))
 
 
-def _hash(*sides: Any) -> str:
-    """Tells whether a run goes on with the pictures that it began with."""
-    seen = "|".join("".join(side.digests) for side in sides)
+def _texts(source: str) -> list[dict[str, Any]]:
+    """Questions in words, with their answers."""
+    from unsee.data.own import read_own
+
+    found = read_own(source, may_be_empty=True, words_too=True)
+    if found.broken:
+        where, reason = found.broken[0]
+        raise UnseeError(f"--texts: {where}: {reason}")
+    if found.shots or not found.in_words:
+        raise UnseeError(
+            f"--texts {source}: give questions with answers and no pictures, such as lines of "
+            '{"question": "Where does Bo live?", "answer": "In Oslo."}'
+        )
+    return [{"image": None, "question": q, "answer": a} for _, q, a in found.in_words]
+
+
+def _hash(*sides: Any, texts: Any = None) -> str:
+    """Tells whether a run goes on with the pictures, and words, that it began with."""
+    seen = "|".join("".join(side.digests) for side in sides) + (repr(texts) if texts else "")
     return hashlib.blake2b(seen.encode(), digest_size=8).hexdigest()
 
 
@@ -133,6 +155,7 @@ def run(args: argparse.Namespace) -> None:
         check_push(args.push_to_hub, args.private)
     forget, retain = read_own(args.forget), read_own(args.retain)
     strangers = read_own(args.strangers) if args.strangers else None
+    texts = _texts(args.texts) if args.texts else None
     for side in (forget, retain, strangers):
         for line in side.warnings() if side else ():
             if is_first():
@@ -148,9 +171,11 @@ def run(args: argparse.Namespace) -> None:
     if is_first():
         print("; ".join(counts) if asked else ", ".join(counts))
 
-    describe = {"forget": args.forget, "retain": args.retain, "pictures": _hash(*sides)}
-    if strangers is not None:
-        describe |= {"strangers": args.strangers, "pictures": _hash(*sides, strangers)}
+    describe = {"forget": args.forget, "retain": args.retain}
+    describe |= {"strangers": args.strangers} if args.strangers else {}
+    describe |= {"texts": args.texts} if args.texts else {}
+    read = (*sides, strangers) if strangers is not None else sides
+    describe["pictures"] = _hash(*read, texts=texts)
     metrics = unlearn(
         args.model,
         *sides,
@@ -160,6 +185,7 @@ def run(args: argparse.Namespace) -> None:
         describe=describe,
         overwrite=args.overwrite,
         strangers=strangers,
+        texts=texts,
         forgotten=_people(forget) if args.name_forgotten else (),
         quantize=args.quantize,
         **how,

@@ -66,7 +66,9 @@ class MMUnlearnerTrainer(AnswersTrainer):
         super().__init__(*args, **kwargs)
         of_language = {n for n in self.trained if self.anatomy.part_of(n) == LANGUAGE}
         if of_language and not self.texts:
-            logger.warning("no text_dataset: the mask of W does not know questions in words")
+            logger.warning(
+                "no text_dataset (--texts): the mask of W does not know questions in words"
+            )
         pairs = self.train_dataset
         forget, retain = self._fisher(pairs.forget), self._fisher(pairs.retain)
         preserve = retain

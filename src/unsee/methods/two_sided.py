@@ -136,7 +136,9 @@ class TwoSidedTrainer(VKDTrainer):
         self._asking = QuestionCollator(processing_class)
         self.said_of_strangers = self._as_before(model, processing_class)
         if not self.texts:
-            logger.warning("no text_dataset: nothing holds what W says to questions in words")
+            logger.warning(
+                "no text_dataset (--texts): nothing holds what W says to questions in words"
+            )
 
     @property
     def speaks(self) -> bool:
