@@ -153,6 +153,24 @@ def test_rows_are_kept_and_other_options_are_measured_anew(
         compare(models, output, None, ("vkd",), say=quiet)
 
 
+def test_what_ran_out_of_memory_is_tried_again(
+    models: Path, tried: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output, quiet, attempt = tmp_path / "rows.json", lambda line: None, trial.attempt
+
+    def too_large(*args: Any, **kwargs: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(trial, "attempt", too_large)
+    rows = compare(models, output, None, ("vkd",), say=quiet).rows
+    assert rows[-1]["failed"] == "out of memory: MemoryError"
+    monkeypatch.setattr(trial, "attempt", attempt)
+    for _ in range(2):
+        rows = compare(models, output, None, ("vkd",), say=quiet).rows
+        assert [name for name, _ in tried] == ["vkd"] and "failed" not in rows[-1]
+    assert grid(rows)[-1][0] == "vkd"
+
+
 def test_summary_is_over_the_seeds_that_have_a_gold_and_the_newest_row_counts() -> None:
     rows = [row("gold", 0, 1), row("gold", 1, 1), row("vkd", 0, 9, seconds=99.0)]
     rows += [row("vkd", 0, 2, seconds=10.0), row("vkd", 1, 4, seconds=20.0), row("vkd", 2, 9)]
@@ -219,6 +237,7 @@ def test_command_writes_a_leaderboard_with_the_settings_of_a_folder(
     ("words", "message"),
     [
         (["nothing"], "no method is called 'nothing'"),
+        (["vkd", "all"], "all is every method"),
         (["vkd", "--seeds", "a"], "--seeds 'a': give numbers"),
         (["vkd", "--jobs", "0"], "--jobs must be at least 1"),
         (["vkd", "--people", "demo", "--percent", "15"], "the demo people are five percent"),
@@ -322,6 +341,25 @@ def test_trials_of_another_search_space_are_not_mixed_in(
         assert main([*words, "--trials", "2"]) == 2 and len(tried) == 1
         assert "tuning.json has a trial of ga from before its search" in capsys.readouterr().err
         assert (tmp_path / "tuning.json").read_text() == before
+
+
+def test_tuning_is_a_table_with_the_best_first(tmp_path: Path) -> None:
+    def tried(method: str, trial: int, gap: float, broken: bool = False) -> dict[str, Any]:
+        found = {f"{g}/vqa_accuracy": 0.5 for g in ("forget", "retain", "lookalike", "visible")}
+        criterion = gap + tune.BROKEN * broken
+        found |= {"criterion": criterion, "gold_gap": gap, "broken": broken, "seconds": 9.0 * trial}
+        return {"method": method, "trial": trial, "options": {"learning_rate": trial}, **found}
+
+    rows: list[dict[str, Any]] = [{"method": "gold", "seed": 0, "checkpoint": "x"}]
+    rows += [tried("ga", 0, 50), tried("ga", 1, 3, broken=True), tried("vkd", 0, 30, broken=True)]
+    rows.append(tried("vkd", 1, 7.25))
+    failed = {"trial": 2, "options": {}, "failed": "nan", "broken": True, "criterion": 2000.0}
+    rows += [{"method": "vkd", **failed}, {"method": "npo", **failed}]
+    (tmp_path / "t.json").write_text(json.dumps({"rows": rows}))
+    page = filled("<!-- begin tuning t.json -->\n<!-- end -->\n", tmp_path).splitlines()
+    assert page[3].startswith("| vkd | 30.0 (broken) | 7.2 | 50.0 | 50.0 |")
+    assert page[3].endswith("| 3, 2 | 9 | learning_rate 1 |")
+    assert page[4].startswith("| ga | 50.0 | 50.0 |") and len(page) == 6
 
 
 def test_best_of_nothing_is_an_error(tmp_path: Path) -> None:

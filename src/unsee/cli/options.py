@@ -65,10 +65,12 @@ def methods_of(words: Sequence[str]) -> list[str]:
     """Names of methods; `all` is all of them.
 
     Raises:
-        UnseeError: there is no such method.
+        UnseeError: there is no such method, or `all` is not alone.
     """
     from unsee.methods.registry import get_method, list_methods
 
-    if list(words) == ["all"]:
+    if "all" in words:
+        if len(words) > 1:
+            raise UnseeError("all is every method: name no other beside it")
         return [method.name for method in list_methods()]
     return list(dict.fromkeys(get_method(word).name for word in words))

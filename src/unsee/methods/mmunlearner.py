@@ -9,7 +9,8 @@ g is the gradient of one example's loss. V and P are to preserve (D_p) the retai
 these and the questions in words, those about the forgotten among them (`text_dataset`). The mask is
 on the weights of linear layers; what it does not cover does not move in a forget step. (In the
 released code that moves freely, and with LoRA the mask does nothing; neither is followed. With
-adapters the mask is made of their own gradients.)
+adapters the mask is made of their own gradients: B is zero at the start, so A has none, and forget
+steps move chosen entries of B alone.)
 """
 
 from __future__ import annotations
@@ -85,9 +86,11 @@ class MMUnlearnerTrainer(AnswersTrainer):
         self.confine(mask)
 
     def _weights_of_linear_layers(self) -> set[str]:
-        modules = self.anatomy.model.named_modules()
-        linear = {name for name, module in modules if isinstance(module, torch.nn.Linear)}
-        return {f"{name}.weight" for name in linear}
+        """But for that of the vocabulary, which the mask never covers."""
+        model = self.anatomy.model
+        head = model.get_output_embeddings()
+        linear = {n for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)}
+        return {f"{n}.weight" for n in linear if model.get_submodule(n) is not head}
 
     def _count(self, dataset: Any) -> int:
         """How many examples of a dataset the Fisher information is taken of."""

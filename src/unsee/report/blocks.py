@@ -9,7 +9,8 @@ forgotten people come back under attack), `retain` (how many pictures to retain 
 `several` (what forgetting one of several people in a picture does to the others),
 `methods` (what `unsee methods --json` tells), `families` (`unsee
 models --families`), `leaderboard` (test numbers of methods over seeds;
-`leaderboard15` with 15 % forgotten, `final` for VKD's own page), `metrics` (whether metrics tell
+`leaderboard15` with 15 % forgotten, `final` for VKD's own page), `tuning` (the settings that were
+chosen before, on validation people), `metrics` (whether metrics tell
 models that know people from those that do not), `configurations` (memory of the shipped ones),
 `memory` (measured peaks beside estimates), `estimates` (memory of large models).
 """
@@ -21,7 +22,7 @@ from typing import Any
 
 from unsee.anatomy.families import PARTS
 from unsee.evaluation.metrics import is_broken
-from unsee.report.leaderboard import leaderboard_table
+from unsee.report.leaderboard import leaderboard_table, tuning_table
 from unsee.report.relearning import relearning_table
 from unsee.report.runs import Run
 from unsee.report.table import markdown
@@ -286,6 +287,7 @@ KINDS: dict[str, Callable[[Any], str]] = {
     "metrics": metrics_table,
     "final": final_table,
     "leaderboard": leaderboard_table,
+    "tuning": tuning_table,
     "configurations": configurations_table,
     "memory": memory_table,
     "estimates": estimates_table,

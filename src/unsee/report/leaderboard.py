@@ -1,4 +1,5 @@
-"""The leaderboard of `unsee compare`: methods over seeds, as markdown and as a page."""
+"""The leaderboard of `unsee compare`: methods over seeds, as markdown and as a page; and what
+`unsee tune` found."""
 
 from __future__ import annotations
 
@@ -6,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from unsee.evaluation.metrics import GAP_GROUPS
 from unsee.evaluation.runs import write_text
 from unsee.report.page import document
 from unsee.report.words import MISSING, decimal, esc, percent_cell
 from unsee.studies.compare import summary
+from unsee.studies.tune import best
 
 RATES = {
     "forget/vqa_accuracy": "forget",
@@ -98,3 +101,34 @@ def write_leaderboard(folder: Path, rows: Sequence[dict[str, Any]], percent: int
     write_text(folder / "leaderboard.md", f"{table}\n\n{NOTE}\n")
     write_text(folder / "leaderboard.html", _page(rows, percent))
     return table
+
+
+def tuning_table(result: Mapping[str, Any]) -> str:
+    """Markdown table of what `unsee tune` found: a row a method, the best first."""
+    trials = [row for row in result["rows"] if "trial" in row]
+    found = []
+    for method in dict.fromkeys(row["method"] for row in trials):
+        of_method = [row for row in trials if row["method"] == method]
+        ran = [row for row in of_method if "failed" not in row]
+        if ran:
+            found.append((best(ran, method), of_method, ran))
+    lines = [
+        "| method | gap to gold, defaults | chosen | forget | retain | look-alikes | visible | "
+        "trials, of them broken or failed | longest run (s) | chosen settings |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
+    ]
+    for chosen, of_method, ran in sorted(found, key=lambda one: one[0]["criterion"]):
+        first = next((row for row in ran if row["trial"] == 0), None)
+        bad = sum(row["broken"] for row in of_method)
+        cells = [chosen["method"], _gap_of(first), _gap_of(chosen)]
+        cells += [percent_cell(chosen[f"{group}/vqa_accuracy"]) for group in GAP_GROUPS]
+        cells += [f"{len(of_method)}, {bad}", f"{max(row['seconds'] for row in ran):.0f}"]
+        options = (f"{name} {value}" for name, value in chosen["options"].items())
+        lines.append("| " + " | ".join([*cells, ", ".join(options)]) + " |")
+    return "\n".join(lines)
+
+
+def _gap_of(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return MISSING
+    return f"{row['gold_gap']:.1f}" + (" (broken)" if row["broken"] else "")

@@ -93,7 +93,8 @@ def compare(
         people: `test`, `validation` or `demo`.
         percent: size of the forget set.
         settings: options of methods that differ from their defaults, by method.
-        keep: folder for the checkpoints, `seed0/test/vkd` …; what is scored is what is kept.
+        keep: folder for the checkpoints, `seed0/test/vkd` …; what is scored is what is kept. A
+            method that ran out of memory is tried again.
         say: called with a line of progress.
         jobs: methods at a time, each in a process of its own with its share of the cores.
         done: called after every row.
@@ -137,7 +138,8 @@ def _of_seed(
         config = get_method(name).classes()[1]
         trained_with = json.loads(json.dumps(own_options(config(output_dir="", **options))))
         found = ledger.find(method=name, trained_with=trained_with, **of)
-        if found is None or (keep and not (keep / name / "config.json").exists()):
+        again = found is None or found.get("failed", "").startswith(trial.NO_MEMORY)
+        if again or (keep and not (keep / name / "config.json").exists()):
             missing[name] = (options, trained_with)
         elif found is not _newest(ledger.rows, name, of):
             ledger.add(found)  # measured before, and asked for now

@@ -83,8 +83,8 @@ class Ledger:
         return found
 
     def find(self, **wanted: Any) -> dict[str, Any] | None:
-        """The row with these values of the keys, or None."""
-        for row in self.rows:
+        """The newest row with these values of the keys, or None."""
+        for row in reversed(self.rows):
             if all(row.get(key) == wanted.get(key) for key in self.keys):
                 return row
         return None

@@ -53,10 +53,13 @@ def each(
                 key, arguments = waiting.pop(0)
                 running[pool.submit(work, *arguments)] = key
             for done in wait(running, return_when=FIRST_COMPLETED).done:
-                yield running.pop(done), done.result()
+                result = done.result()
+                yield running.pop(done), result
     except BrokenProcessPool as error:
+        names = " or ".join(map(str, running.values()))
+        fewer = "lower --jobs, or leave it out" if jobs > 1 else "leave it out"
         raise UnseeError(
-            "a process was killed, most likely for want of memory: lower --jobs"
+            f"{names} was killed, most likely for want of memory: {fewer}; what is finished is kept"
         ) from error
     finally:
         if running:

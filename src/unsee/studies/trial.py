@@ -176,12 +176,13 @@ def attempt(
 
 OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError)
 """What ends a trial and not the study; for `except`."""
+NO_MEMORY = "out of memory"
 
 
 def why(error: BaseException) -> str:
     """The reason of a failed trial in one line."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return f"out of memory: {lines[0]}" if isinstance(error, OUT_OF_MEMORY) else lines[0]
+    return f"{NO_MEMORY}: {lines[0]}" if isinstance(error, OUT_OF_MEMORY) else lines[0]
 
 
 def attempted(
