@@ -23,9 +23,25 @@ def test_it_tells_people_apart_and_not_noise() -> None:
     places = rng.normal(size=(10, 300))
     features = places[people] + rng.normal(size=(200, 300))
     asked = places[np.arange(10)] + 0.5 * rng.normal(size=(10, 300))
-    assert (study.Probe(features, people)(asked) == np.arange(10)).mean() == 1
-    noise = study.Probe(rng.normal(size=(200, 300)), people)
-    assert (noise(rng.normal(size=(200, 300))) == people).mean() < 0.3
+    assert (study.fitted(features, people).predict(asked) == np.arange(10)).mean() == 1
+    noise = study.fitted(rng.normal(size=(200, 300)), people)
+    assert (noise.predict(rng.normal(size=(200, 300))) == people).mean() < 0.3
+
+
+def test_people_held_out_are_told_apart_only_where_people_are() -> None:
+    rng = np.random.default_rng(1)
+    people = np.repeat(np.arange(60), 20)
+    axes = rng.normal(size=(20, 100))  # where people differ, among other directions
+
+    def shown(places: np.ndarray, count: int) -> np.ndarray:
+        return np.repeat(places @ axes, count, 0) + 4 * rng.normal(size=(len(places) * count, 100))
+
+    features = shown(rng.normal(size=(60, 20)), 20)
+    held = {n: shown(rng.normal(size=(1, 20)), 8) for n in range(20)}
+    strangers = shown(rng.normal(size=(30, 20)), 4)
+    assert study.held_out_auc(features, people, held, strangers) > 0.85
+    nobody = {n: shown(rng.normal(size=(8, 20)), 1) for n in range(20)}
+    assert abs(study.held_out_auc(features, people, nobody, strangers) - 0.5) < 0.1
 
 
 def test_layers_are_those_of_the_model(processing: Any) -> None:
@@ -62,6 +78,7 @@ def test_study_keeps_a_row_a_layer_and_is_drawn(
     assert len(rows) == 2 * 5
     assert all(r["new/forget"] == r["original/forget"] for r in rows[:5])
     assert any(r["new/forget"] != r["original/forget"] for r in rows[5:])
+    assert all(r["shuffled/forget"] <= 0.2 and 0 <= r["held_out/forget"] <= 1 for r in rows)
     with pytest.raises(UnseeError, match="holds rows of another vanilla"):
         study.probe({"vanilla": other}, output, Faces(progress=False), split, "test")
     assert main(["draw", str(output), "new/forget", str(tmp_path / "p.svg")]) == 0

@@ -138,8 +138,8 @@ def _of_seed(
         config = get_method(name).classes()[1]
         trained_with = json.loads(json.dumps(own_options(config(output_dir="", **options))))
         found = ledger.find(method=name, trained_with=trained_with, **of)
-        again = found is None or found.get("failed", "").startswith(trial.NO_MEMORY)
-        if again or (keep and not (keep / name / "config.json").exists()):
+        lost = keep and not (keep / name / "config.json").exists()
+        if found is None or lost or found.get("failed", "").startswith(trial.NO_MEMORY):
             missing[name] = (options, trained_with)
         elif found is not _newest(ledger.rows, name, of):
             ledger.add(found)  # measured before, and asked for now

@@ -6,6 +6,10 @@ At each layer, ridge regression on the features of known people's training pictu
 picture it is; it is asked about pictures that it did not see. Two probes: one fitted to the model's
 own features (*new*: is the person still told apart there?), and one fitted to those of the first
 model named (*original*: are they still where they were?). Chance is one in the number of people.
+
+Two controls: a probe fitted to pictures whose people were shuffled (*shuffled*: what the probe
+makes of nothing), and one that never saw the people to forget, in whose decisions their pictures
+are verified against strangers' (*held out*: are they told apart without having been learnt?).
 """
 
 from __future__ import annotations
@@ -18,6 +22,8 @@ import numpy as np
 
 from unsee.data.faces import splits
 from unsee.data.records import PRIVATE, PictureKey, Question
+from unsee.errors import optional
+from unsee.evaluation.further import verification_auc
 from unsee.studies.command import command
 from unsee.studies.ledger import Ledger
 
@@ -63,31 +69,41 @@ def layers_of(
     return {name: np.concatenate(values) for name, values in found.items()}
 
 
-class Probe:
-    """Ridge regression from features to one of several people.
+def fitted(features: np.ndarray, people: np.ndarray, ridge: float = RIDGE) -> Any:
+    """A linear probe: ridge regression from standardised features to one of several people.
 
     Args:
         features: [N, D].
         people: [N], whose.
         ridge: see `RIDGE`.
+
+    Returns:
+        An estimator of scikit-learn: `predict` tells who is on each picture, `decision_function`
+        how much each person speaks for it, [N, people].
     """
+    classifier = optional("sklearn.linear_model", "metrics").RidgeClassifier
+    scaler = optional("sklearn.preprocessing", "metrics").StandardScaler
+    steps = scaler(), classifier(alpha=ridge * features.shape[1])
+    return optional("sklearn.pipeline", "metrics").make_pipeline(*steps).fit(features, people)
 
-    def __init__(self, features: np.ndarray, people: np.ndarray, ridge: float = RIDGE) -> None:
-        self.people = np.unique(people)
-        self.mean = features.mean(0)
-        self.scale = features.std(0) + 1e-6
-        x = self._scaled(features)
-        wanted = (people[:, None] == self.people).astype(float) - 1 / len(self.people)
-        gram = x @ x.T  # N is far below D
-        penalty = ridge * np.trace(gram) / len(gram)
-        self.weights = x.T @ np.linalg.solve(gram + penalty * np.eye(len(gram)), wanted)
 
-    def _scaled(self, features: np.ndarray) -> np.ndarray:
-        return (features - self.mean) / self.scale
+def held_out_auc(
+    features: np.ndarray, people: np.ndarray, asked: Mapping[int, np.ndarray], others: np.ndarray
+) -> float:
+    """Whether a probe of some people tells *other* people apart: verification in its decisions.
 
-    def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Who is on each picture, [N]."""
-        return self.people[(self._scaled(features) @ self.weights).argmax(1)]
+    Args:
+        features: [N, D], of people whom the probe is fitted to.
+        people: [N], whose.
+        asked: person held out -> [M, D].
+        others: [K, D], of strangers.
+
+    Returns:
+        ROC-AUC of telling two pictures of a person held out from one of theirs and a stranger's,
+        a mean over people, see `verification_auc`; 0.5 is chance.
+    """
+    speak = fitted(features, people).decision_function
+    return verification_auc([speak(of_person) for of_person in asked.values()], speak(others))
 
 
 def _pictures(
@@ -106,7 +122,8 @@ def probe(
     Args:
         models: name -> checkpoint; the first one is the original.
         output: result file; a row a model and layer, with accuracies in [0, 1]: `new/forget`,
-            `new/retain`, `original/forget`, `original/retain`.
+            `new/retain`, `original/forget`, `original/retain`, `shuffled/forget`,
+            `shuffled/retain`; and the ROC-AUC `held_out/forget`.
         faces: the embedded benchmark.
         split: who was forgotten.
         pictures: `test` or `validation`, on which probes are asked.
@@ -117,25 +134,33 @@ def probe(
     ledger = Ledger(output, about, ("model", "layer"))
     known = [*split.forget, *split.retain]
     faces.prepare([(p, s) for p in known for s in ("train", pictures)])
+    faces.prepare([(p, pictures) for p in splits.STRANGERS])
     fitted_to, whose = _pictures(faces, known, "train", FITTED)
     asked, truth = _pictures(faces, known, pictures, ASKED)
-    gone = np.isin(truth, split.forget)
-    originals: dict[str, Probe] = {}
+    gone, learnt = np.isin(truth, split.forget), np.isin(whose, split.retain)
+    others, _ = _pictures(faces, splits.STRANGERS, pictures, ASKED)
+    shuffled = np.random.default_rng(split.seed).permutation(whose)
+    originals: dict[str, Any] = {}
     for number, (name, source) in enumerate(models.items()):
         checkpoint = ledger.same_model(name, source, model=name)
         if number and any(row["model"] == name for row in ledger.rows):
             continue
         model, processor = load(source)
         before = layers_of(model, processor, fitted_to)
-        seen = layers_of(model, processor, asked)
-        for layer, features in seen.items():
-            new = Probe(before[layer], whose)
+        seen = layers_of(model, processor, [*asked, *others])
+        for layer, both in seen.items():
+            features, strange = both[: len(asked)], both[len(asked) :]
+            new = fitted(before[layer], whose)
             original = originals.setdefault(layer, new)
+            control = fitted(before[layer], shuffled)
             row: dict[str, Any] = {"model": name, "layer": layer, "checkpoint": checkpoint}
-            for title, one in (("new", new), ("original", original)):
-                right = one(features) == truth
+            for title, one in (("new", new), ("original", original), ("shuffled", control)):
+                right = one.predict(features) == truth
                 row[f"{title}/forget"] = round(float(right[gone].mean()), 4)
                 row[f"{title}/retain"] = round(float(right[~gone].mean()), 4)
+            held = {person: features[truth == person] for person in split.forget}
+            auc = held_out_auc(before[layer][learnt], whose[learnt], held, strange)
+            row["held_out/forget"] = round(auc, 4)
             if not ledger.find(model=name, layer=layer):
                 ledger.add(row)
                 print(row, flush=True)
