@@ -286,6 +286,8 @@ def test_the_command(
         (["--limit", "0"], "--limit must be at least 1"),
         (["--gold", "./x"], "there is no model folder ./x"),
         (["--further"], "--further is for the embedded benchmark alone"),
+        (["--forget", "forget_10"], "--forget is for the embedded benchmark alone: use --forget-c"),
+        (["--percent", "0"], "--percent is for the embedded benchmark alone"),
     ],
 )
 def test_the_data_is_read_before_the_model(
