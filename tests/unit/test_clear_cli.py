@@ -48,6 +48,8 @@ def test_clear_and_gold(model: str, tmp_path: Path, capsys: pytest.CaptureFixtur
     capsys.readouterr()
     assert main([*words, "--protocol", "released", "--gold", "run", "--output", "no"]) == 2
     assert "is of protocol corrected, and released is asked for" in capsys.readouterr().err
+    assert main([*words, "--seed", "1", "--gold", "run", "--output", "no"]) == 2
+    assert "is of seed 0, and 1 is asked for" in capsys.readouterr().err
     assert not Path("no").exists()
 
 

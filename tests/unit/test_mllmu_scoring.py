@@ -333,11 +333,16 @@ def test_a_processor_without_a_chat_template(tables: Tables, processing: Any) ->
         list(MLLMUScorer().plan(Plain(), tables))
 
 
-def test_zero_shot(data: Path, checkpoint: str, tmp_path: Path) -> None:
+def test_zero_shot(
+    data: Path, checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ["--data", str(data), "--limit", "1", "--zero-shot", "--output", str(tmp_path / "run")]
     assert evaluate(checkpoint, *words) == 0
     config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
     assert config["few_shot"] is False
+    words = [*words[:4], "--gold", str(tmp_path / "run"), "--output", str(tmp_path / "other")]
+    assert evaluate(checkpoint, *words) == 2
+    assert "is of few_shot False, and True is asked for" in capsys.readouterr().err
 
 
 def test_an_interrupted_run_goes_on(
@@ -358,6 +363,8 @@ def test_an_interrupted_run_goes_on(
     monkeypatch.setattr(people, "complete", stops)
     assert evaluate(checkpoint, *words, "--output", str(run)) == 130
     assert [path.name for path in run.iterdir()] == ["answers.partial"]
+    head = json.loads((run / "answers.partial").read_text(encoding="utf-8").split("\n")[0])
+    assert head["quantize"] is None
     with (run / "answers.partial").open("a", encoding="utf-8") as file:
         file.write('\n{"cut": "o')
     before = len(asked)

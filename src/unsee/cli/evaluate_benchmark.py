@@ -101,6 +101,7 @@ def run(args: argparse.Namespace) -> None:
             **{"model": [args.model, state_of(args.model)], "data": [data, state_of(data)]},
             **{"benchmark": entry.name, "forget": forget, "few_shot": scorer.few_shot},
             **{"how": how, "limit": args.limit, "loading": loading_of(args)},
+            "quantize": args.quantize,
         },
     )
     model, processor = load(args.model, quantize=args.quantize, **loading_of(args))
@@ -128,6 +129,7 @@ def _gold(
     from unsee.checkpoints import check_loadable, load
     from unsee.cli.options import loading_of
     from unsee.errors import UnseeError
+    from unsee.evaluation.benchmarks.base import ASKED
     from unsee.report.runs import read_run
 
     folder = Path(args.gold)
@@ -135,9 +137,10 @@ def _gold(
         how_loaded = {**loading_of(args), "revision": None}  # --revision is that of MODEL
         check_loadable(args.gold, **how_loaded)
         return scorer.score(*load(args.gold, **how_loaded), tables, *how)
-    read = read_run(folder, needed=("set", "kind", "id"))
+    read = read_run(folder, needed=ASKED)
     asked = {"benchmark": scorer.benchmark, "forget_config": forget}
     asked |= {"protocol": how[0], "limit": args.limit}
+    asked |= {"few_shot": scorer.few_shot, "seed": args.seed}
     other = {key: read.config.get(key) for key in asked}
     if other != asked:
         [key, *_] = [key for key in asked if other[key] != asked[key]]

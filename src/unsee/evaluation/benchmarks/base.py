@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,9 @@ CORRECTED, RELEASED = "corrected", "released"
 PROTOCOLS = (CORRECTED, RELEASED)
 """Ours, seeded and deterministic; and the published scripts, point by point, as far as we know
 them. What the two differ in is in docs/benchmarks.md."""
+
+ASKED = ("set", "kind", "direction", "id", "question")
+"""What of a row tells which question it is about."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +110,31 @@ class Scorer(ABC):
     def against_gold(
         self, rows: Sequence[Mapping[str, Any]], golds: Sequence[Mapping[str, Any]]
     ) -> dict[str, float]:
-        """Distances of a model to gold, a model that never saw the forgotten.
+        """Distances of a model to gold, a model that never saw the forgotten; see `distances`.
 
         Args:
             rows: the rows of `score`.
             golds: gold's rows on the same questions, by the same protocol.
+
+        Raises:
+            UnseeError: gold's rows are on other questions; the benchmark has no such measure.
+        """
+        ours, theirs = (
+            Counter(tuple(row.get(k) for k in ASKED) for row in s) for s in (rows, golds)
+        )
+        other = (ours - theirs) + (theirs - ours)
+        if other:
+            named, kind, direction, who, question = next(iter(other))
+            raise UnseeError(
+                f"gold was asked other questions: {named}, {kind}, {direction} of {who} "
+                f"({question!r}) was asked of one model alone: evaluate gold on the same data"
+            )
+        return self.distances(rows, golds)
+
+    def distances(
+        self, rows: Sequence[Mapping[str, Any]], golds: Sequence[Mapping[str, Any]]
+    ) -> dict[str, float]:
+        """What `against_gold` gives, of rows on the same questions.
 
         Raises:
             UnseeError: the benchmark has no such measure.

@@ -136,7 +136,7 @@ class ClearScorer(Scorer):
             rows += _choices(model, processor, name, items, seed, how)
         return summarise(rows, protocol), rows
 
-    def against_gold(
+    def distances(
         self, rows: Sequence[Mapping[str, Any]], golds: Sequence[Mapping[str, Any]]
     ) -> dict[str, float]:
         """`forget_quality/…` of captions: the truth ratios of the model beside those of gold."""

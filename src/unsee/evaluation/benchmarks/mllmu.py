@@ -127,7 +127,7 @@ class MLLMUScorer(Scorer):
             judge(row, texts, protocol == RELEASED)
         return means(rows), rows
 
-    def against_gold(
+    def distances(
         self, rows: Sequence[Mapping[str, Any]], golds: Sequence[Mapping[str, Any]]
     ) -> dict[str, float]:
         """`gap/<metric>`, in points, see `gaps_to_gold`; the smaller, the better."""
