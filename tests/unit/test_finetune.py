@@ -4,6 +4,7 @@ on to the same weights."""
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,40 @@ def test_a_cut_run_goes_on_to_the_same_weights(
     assert not tiny.same_weights(tmp_path / "whole", source)
     steps = json.loads((tmp_path / "cut/metrics.json").read_text())["steps"]
     assert steps == 6
+
+
+def test_a_cut_run_does_not_go_on_with_other_data(
+    checkpoint_of: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    step, file = FinetuneTrainer.training_step, tmp_path / "facts.jsonl"
+
+    def cut(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.state.global_step == 3:
+            raise KeyboardInterrupt
+        return step(self, *args, **kwargs)
+
+    def line(answer: str) -> str:
+        return json.dumps({"question": "Where does Ada live?", "answer": answer})
+
+    file.write_text(line("Oslo"))
+    output = tmp_path / "out"
+    words = ["finetune", "--model", str(checkpoint_of["llava"]), "--data", str(file), *FAST]
+    words += ["--output", str(output), "--max_steps", "4", "--save_steps", "2"]
+    words += ["--trainable", "language"]
+    with monkeypatch.context() as patch:
+        patch.setattr(FinetuneTrainer, "training_step", cut)
+        assert unsee(words) == 130
+    times = file.stat().st_atime_ns, file.stat().st_mtime_ns
+    file.write_text(line("Rome"))
+    os.utime(file, ns=times)
+    assert unsee(words) == 2
+    assert "is an unfinished run with other settings or data" in capsys.readouterr().err
+    file.write_text(line("Oslo"))
+    os.utime(file, ns=times)
+    assert unsee(words) == 0
 
 
 def test_gold_leaves_out_the_pictures_and_keeps_the_text(bench: Path) -> None:
