@@ -249,8 +249,33 @@ def test_json_arrays_tell_the_line() -> None:
     Path("d/a.json").write_text('[\n {"image": "1.png"},\n {"image": }\n]')
     (place, reason), *_ = read_own("d/a.json").broken
     assert str(place) == "d/a.json:3" and "what follows is not read" in reason
+    for text, line in (('[{"image": "1.png"}]\n[{"image": "1.png"}]', 2), ("[\n{}]{", 2)):
+        Path("d/a.json").write_text(text)
+        (place, reason) = read_own("d/a.json", may_be_empty=True).broken[-1]
+        assert str(place) == f"d/a.json:{line}" and "follows the array is not read" in reason
+    Path("d/a.json").write_text("[" * 100_000)
+    assert "not JSON" in read_own("d/a.json", may_be_empty=True).broken[0][1]
+    deep = read_own(lines("d/deep.jsonl", "[" * 100_000), may_be_empty=True)
+    assert "not JSON" in deep.broken[0][1]
     with pytest.raises(UnseeError, match=r"lists no picture: it is empty"):
         read_own(lines("d/empty.jsonl"))
+
+
+def test_csv_with_commas_blank_lines_and_breaks_in_cells() -> None:
+    files("d", "1.png", "2.png")
+    text = "file_name,question,answer\n\n\n1.png,Where?,Oslo, Norway\n"
+    text += 'no.png,"Who\nis this?",Ada\n2.png,Where?,Oslo\u2028Norway\x85,,\n'
+    Path("d/metadata.csv").write_text(text)
+    pictures = read_own("d")
+    assert [(str(where), reason) for where, reason in pictures.broken] == [
+        (
+            "d/metadata.csv:4",
+            "more cells than columns: put a text with a comma in quotes",
+        ),
+        ("d/metadata.csv:5", "d/no.png: No such file or directory"),
+    ]
+    [shot] = pictures.shots  # not the whole picture of a row that was refused
+    assert shot.path.name == "2.png" and shot.asked == (("Where?", "Oslo\u2028Norway"),)
 
 
 def test_a_refused_row_keeps_its_picture_out_of_an_imagefolder() -> None:
