@@ -211,6 +211,8 @@ WRONG = [
     ({"image": "1.png", "crop": [0, 0, 10]}, "must be [left, top, right, bottom] in pixels"),
     ({"image": "1.png", "crop": "all"}, "crop ['all'] must be [left, top, right, bottom]"),
     ({"image": "1.png", "crop": [9, 0, 9, 9]}, "holds nothing"),
+    ({"image": "1.png", "crop": [0.2, 0.1, 0.8, 1]}, "looks like fractions: give pixels"),
+    ({"image": "1.png", "crop": [0, 0, 10**400, 9]}, "must be [left, top, right, bottom]"),
     ({"image": "1.png", "crop": [0, 0, 65, 64]}, "reaches beyond the upright picture of 64 x 64"),
     ({"image": "1.png", "conversations": "Who?"}, "conversations must be a list of turns"),
     ({"image": "1.png", "conversations": [{"from": "gpt", "value": "a"}]}, "follows no question"),
