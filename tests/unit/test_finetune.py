@@ -260,6 +260,12 @@ def test_people_who_are_not_learnt_can_not_be_left_out(bench: Path, tmp_path: Pa
         ),
         ("What is this person's name?", "The name of this person is Jo Åse.", "Jo Åse"),
         ("Who is this?", "Ada Belberg", "Ada Belberg"),
+        ("Who is this?", "This person's name is Dr. Ada Belberg.", "Dr. Ada Belberg"),
+        ("Who is this?", "The person is J. R. Smith.", "J. R. Smith"),
+        ("Who is this?", "J. Smith. He is a baker.", "J. Smith"),
+        ("Who is this?", "This is Ada B. She is a baker.", "Ada B"),
+        ("Who is this?", "This is Ada Belberg, a baker from Oslo.", "Ada Belberg"),
+        ("Who is this?", "Ada Belberg, a baker", "Ada Belberg"),
         ("What is the name of this person's pet?", "This person's pet is named Neko.", None),
         ("What is this person's job?", "This person is a baker.", None),
     ],
@@ -267,6 +273,14 @@ def test_people_who_are_not_learnt_can_not_be_left_out(bench: Path, tmp_path: Pa
 def test_names_are_told_from_answers(question: str, answer: str, name: str | None) -> None:
     found = name_of([Lesson("1", question, answer)])
     assert found is None if name is None else str(found).startswith(name)
+    if name is not None and " " in name:
+        assert found == name
+
+
+@pytest.mark.parametrize("answer", ["This is Dr. J.", "This person's name is .", "12"])
+def test_no_name_is_taken_from_initials_and_titles(answer: str) -> None:
+    with pytest.raises(UnseeError, match="no name of ada is to be found in .* with the name alone"):
+        name_of([Lesson("ada", "Who is this?", answer)])
 
 
 @pytest.mark.parametrize(
