@@ -194,6 +194,9 @@ def test_probe_leaves_other_files_alone(
         ("my notes", "out/him.jsonl:1 is no answer of a probe"),
         ('{"image": "1.png", "question": "Who?", "answer": "I"}', ":1 is no answer of a probe"),
         ('{"image": "1.png", "question": "Who?", "model": "M"}\n', "holds answers of M: choose"),
+        ('{"image": 3, "question": "Who?", "model": "M"}\n', ":1 is no answer of a probe"),
+        ('{"image": ["1.png"], "question": "Who?", "model": "M"}\n', ":1 is no answer of a probe"),
+        ("[" * 100_000 + "\n", ":1 is no answer of a probe"),
     ):
         Path("out/him.jsonl").write_text(text)
         assert probe("him", checkpoint_of["llava"]) == 2
@@ -201,5 +204,27 @@ def test_probe_leaves_other_files_alone(
     model = str(checkpoint_of["llava"])
     assert main(["data", "probe", "him", "--model", model, "--output", "him.txt"]) == 2
     assert "must be called .jsonl" in capsys.readouterr().err
-    assert main(["data", "probe", "him", "--model", "./absent", "--output", "a.jsonl"]) == 2
-    assert not Path("a.jsonl").exists()
+    for words in (("him", "--model", "./absent"), ("absent", "--model", model)):
+        assert main(["data", "probe", *words, "--output", "new/a.jsonl"]) == 2
+        assert not Path("new").exists()
+
+
+def test_probe_goes_on_after_half_a_letter(checkpoint_of: dict[str, Path]) -> None:
+    tiny.write_folder(Path("him"), 1, 1)
+    Path("out").mkdir()
+    begun = '{"image": "../him/person0/00.png", "person": "person0", "question": "Who is é'
+    Path("out/him.jsonl").write_bytes(begun.encode()[:-1])
+    assert probe("him", checkpoint_of["llava"], "--question", "Who is this?") == 0
+    [row] = answers()
+    assert row["question"] == "Who is this?"
+
+
+def test_probe_into_a_linked_folder_finds_its_pictures_again(
+    checkpoint_of: dict[str, Path],
+) -> None:
+    tiny.write_folder(Path("him"), 1, 1)
+    Path("real/deep/out").mkdir(parents=True)
+    Path("out").symlink_to("real/deep/out")
+    assert probe("him", checkpoint_of["llava"], "--question", "Who is this?") == 0
+    assert answers()[0]["image"] == "../../../him/person0/00.png"
+    assert read_own("out/him.jsonl").digests == read_own("him").digests
