@@ -323,6 +323,8 @@ def test_what_is_no_data() -> None:
     lines("rows/facts.jsonl", {})
     for source, message in (
         ("absent", "there is no folder absent"),
+        ("a" * 300, "there is no folder aaa"),
+        ("a" * 300 + "/b", "there is no folder aaa"),
         ("notes.txt", r"notes.txt is a file: give the folder .* or a file that lists them"),
         ("rows", r"rows holds no picture, but rows/facts\.jsonl: give that file"),
     ):

@@ -14,7 +14,7 @@ from typing import Any
 from unsee.data.rows import IMAGE
 from unsee.errors import UnseeError
 
-HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+){0,2}")
+HUB_NAME = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}(:[\w.-]+){0,2}")
 """`owner/name`, `owner/name:split` or `owner/name:config:split`."""
 IMAGES = (*IMAGE, "images")
 
