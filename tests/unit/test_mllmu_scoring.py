@@ -250,6 +250,26 @@ def test_awkward_pictures(tmp_path: Path) -> None:
         MLLMUScorer().read(str(tmp_path))
 
 
+def test_who_has_no_picture_is_no_example(
+    tmp_path: Path, processing: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = mllmu_files.evaluated([1, 3, 4])
+    rows[1]["image"] = None
+    parquet.write(rows, mllmu_files.EVALUATION, tmp_path / "forget_5")
+    tables = MLLMUScorer().read(str(tmp_path))
+    told = dict(tables.left_out)
+    for seed in range(8):
+        plan = planned(tables, processing, "corrected", seed)
+        asked = [a for a in plan if a.item.kind != "generation" and a.item.direction == "image"]
+        assert asked and all(len(a.prompt.pictures) > 1 for a in asked)
+    assert tables.left_out == told
+    for seed in range(8):
+        planned(tables, processing, "released", seed)
+    reason = "003 has no picture to show"
+    assert tables.left_out["forget/classification/image, examples"] == reason
+    assert tables.left_out["forget/cloze/image, examples"] == reason
+
+
 @pytest.fixture(scope="module")
 def checkpoint(processing: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
     model = tiny.llava(processing)

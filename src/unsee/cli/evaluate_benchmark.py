@@ -90,7 +90,8 @@ def run(args: argparse.Namespace) -> None:
         scorer.few_shot = False
     forget = args.forget_config or entry.forget
     tables = scorer.read(args.data, forget, args.limit)
-    for name, reason in tables.left_out.items():
+    told = dict(tables.left_out)
+    for name, reason in told.items():
         print(f"left out {name}: {reason}")
     how = (protocol, args.seed, batch_size)
     gold = _gold(args, forget, scorer, tables, how) if args.gold else None
@@ -106,6 +107,8 @@ def run(args: argparse.Namespace) -> None:
     )
     model, processor = load(args.model, quantize=args.quantize, **loading_of(args))
     metrics, rows = scorer.score(model, processor, tables, *how)
+    for name in tables.left_out.keys() - told.keys():
+        print(f"left out {name}: {tables.left_out[name]}")
     if gold is not None:
         metrics |= scorer.against_gold(rows, gold[1])
         metrics |= {f"gold/{key}": value for key, value in gold[0].items()}

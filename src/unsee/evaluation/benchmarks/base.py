@@ -28,12 +28,12 @@ class Tables:
 
     Attributes:
         sets: name of the set (`forget`, `test`, …) -> its people or rows, in the table's order.
-        left_out: set -> why it is not scored.
+        left_out: set -> why it is not scored; a scorer may add what it finds out on the way.
         notes: what `config.yaml` is to tell of the data.
     """
 
     sets: Mapping[str, Any]
-    left_out: Mapping[str, str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
 
 
