@@ -239,6 +239,13 @@ def test_who_can_not_be_left_out(bench: Path, without: str) -> None:
         read_lessons("mllmu", str(bench), without=without)
 
 
+def test_one_table_has_nobody_to_leave_out(bench: Path) -> None:
+    [file] = (bench / "ft_Data").glob("*.parquet")
+    assert len(read_lessons("mllmu", str(file))) == 6
+    with pytest.raises(UnseeError, match="is one table.*--without forget_5.*folder of all configs"):
+        read_lessons("mllmu", str(file), without="forget_5")
+
+
 def test_people_who_are_not_learnt_can_not_be_left_out(bench: Path, tmp_path: Path) -> None:
     rows = [{"image": parquet.picture(9), "metadata": '[{"Question": "Who?", "Answer": "Bo"}]'}]
     data = tmp_path / "data"

@@ -185,6 +185,27 @@ def test_pictures_of_a_data_set_are_bytes_paths_and_may_be_broken() -> None:
         read_own("text")
 
 
+def test_parquet_in_a_folder_whose_name_would_be_a_pattern() -> None:
+    for name in ("br[1]", "br1"):
+        Path(name).mkdir()
+    of_datasets().to_parquet("br[1]/people.parquet")
+    assert sorted(told("br[1]")) == sorted(EXPECTED)
+
+
+def test_rows_of_a_data_set_with_two_pictures_or_none() -> None:
+    files("d", "1.png")
+    pictures = {"images": [["1.png"], ["1.png", "1.png"], [], None]}
+    pairs = {"question": [JOB, JOB, CITY, CITY], "answer": ["baker", "pilot", "Oslo", None]}
+    datasets.Dataset.from_dict({**pictures, **pairs}).to_parquet("d/lists.parquet")
+    two = "2 pictures in one row: give each a row of its own"
+    found = read_own("d/lists.parquet")
+    reasons = [reason for _, reason in found.broken]
+    assert len(found) == 1 and reasons == [two, *2 * ["no picture in this row"]]
+    found = read_own("d/lists.parquet", words_too=True)
+    assert len(found) == 1 and found.in_words == [(None, CITY, "Oslo")]
+    assert [reason for _, reason in found.broken] == [two, "the row has no picture and no `answer`"]
+
+
 def test_no_copy_of_parquet_outlives_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     registered = []
     monkeypatch.setattr(stored.atexit, "register", lambda *a, **k: registered.append((a, k)))

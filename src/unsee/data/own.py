@@ -111,7 +111,13 @@ class _Reading:
         for number, fields in stored.stored_rows(dataset, folder):
             where = Path(f"{name}: row {number}")
             try:
-                row = rows.understood(_without_nothing(fields))
+                fields = _without_nothing(fields)
+                if self.words_too and fields["image"].is_nothing():
+                    spoken = rows.in_words({k: v for k, v in fields.items() if k != "image"})
+                    if spoken is not None:
+                        self.in_words += [(spoken.person, *pair) for pair in spoken.asked]
+                        continue
+                row = rows.understood(fields)
             except ValueError as error:
                 self.broken.append((where, str(error)))
                 continue
