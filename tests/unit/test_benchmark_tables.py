@@ -56,6 +56,12 @@ def test_layouts_of_a_folder(tmp_path: Path, place: str) -> None:
     assert has_config(TOY, None, "Full", EVALUATION)
 
 
+def test_a_folder_whose_name_would_be_a_pattern(tmp_path: Path) -> None:
+    for number, name in ((3, "br[1]"), (2, "br1")):
+        parquet.write(asked(number), EVALUATED, tmp_path / name / "forget_5")
+    assert len(open_table(TOY, str(tmp_path / "br[1]"), "forget_5")) == 3
+
+
 def test_one_file_and_the_folder_of_one_config(tmp_path: Path) -> None:
     [file] = parquet.write(asked(2), EVALUATED, tmp_path / "forget_5")
     for source in (file, tmp_path / "forget_5"):

@@ -48,6 +48,8 @@ def test_clear_and_gold(model: str, tmp_path: Path, capsys: pytest.CaptureFixtur
     capsys.readouterr()
     assert main([*words, "--protocol", "released", "--gold", "run", "--output", "no"]) == 2
     assert "is of protocol corrected, and released is asked for" in capsys.readouterr().err
+    assert main([*words, "--seed", "1", "--gold", "run", "--output", "no"]) == 2
+    assert "is of seed 0, and 1 is asked for" in capsys.readouterr().err
     assert not Path("no").exists()
 
 
@@ -59,6 +61,8 @@ def test_wrong_configs_end_before_the_model_is_loaded(
     for config, complaint in (
         ("forget05", "forget05 of CLEAR is training data, and evaluation data is needed"),
         ("retain95_perturbed", "retain95_perturbed does not exist on the hub"),
+        ("real_faces", "real_faces is no config of people to forget: take forget01_perturbed, f"),
+        ("retain_perturbed", "retain_perturbed is no config of people to forget: take forget01"),
     ):
         assert main([*words, config]) == 2
         assert complaint in capsys.readouterr().err

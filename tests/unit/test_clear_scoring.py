@@ -234,10 +234,13 @@ def test_forget_quality_against_gold(small: Path, monkeypatch: pytest.MonkeyPatc
     _, rows = score(None, None, small)
     same = ClearScorer().against_gold(rows, rows)
     assert same["forget_quality/ks_p_value"] == 1 and same["forget_quality/js_distance"] == 0
-    golds = [{**row, "truth_ratio": 50.0} for row in rows if "truth_ratio" in row]
+    golds = [{**row, "truth_ratio": 50.0} if "truth_ratio" in row else row for row in rows]
     other = ClearScorer().against_gold(rows, golds)
     assert other["forget_quality/ks_distance"] == 1
     assert other["forget_quality/js_distance"] == pytest.approx(1)
+    for others in (golds[1:], [*golds, golds[0]], [{**golds[0], "question": "Who?"}, *golds[1:]]):
+        with pytest.raises(UnseeError, match="gold was asked other questions: forget, generation"):
+            ClearScorer().against_gold(rows, others)
 
 
 def test_what_is_absent_is_left_out_and_named(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -238,6 +238,15 @@ def test_nobody_reads_the_output() -> None:
     assert error == b""
 
 
+def test_what_is_no_text_is_told_all_the_same() -> None:
+    body = (
+        "    print('caf\\udce9'); from unsee.errors import UnseeError; raise UnseeError('\\udce9')"
+    )
+    found = subprocess.run([sys.executable, "-c", PROGRAM.format(body=body)], capture_output=True)
+    assert found.stdout == b"caf\\udce9\n" and found.returncode == 2
+    assert found.stderr == b"unsee: error: \\udce9\n"
+
+
 def test_a_broken_pipe_elsewhere_is_a_bug(fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:
     fake(raising(BrokenPipeError(errno.EPIPE, "a worker died")))
     assert main(["faces"]) == 1

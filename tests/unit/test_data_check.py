@@ -92,6 +92,21 @@ def test_between_forget_and_retain(capsys: pytest.CaptureFixture[str]) -> None:
     assert status == 2 and between["same"] == [["him/ada/1.png", "others/p1/renamed.bmp"]]
     assert between["near"] == [["him/ada/2.png", "others/p2/small.jpg"]]
     assert between["same_people"] == ["ada"]
+    shutil.copy("others/p2/small.jpg", "others/p4/small.jpg")
+    photo("near.png", 1).resize((60, 48)).save("others/p4/near.jpg", quality=60)
+    first.save("others/p5/copy.png")
+    between = check(capsys, *words)[1]["between"]  # all, not the first or the nearest alone
+    assert between["same"] == [
+        ["him/ada/1.png", "others/p1/renamed.bmp"],
+        ["him/ada/1.png", "others/p5/copy.png"],
+    ]
+    assert between["near"] == [
+        ["him/ada/1.png", "others/p4/near.jpg"],
+        ["him/ada/2.png", "others/p2/small.jpg"],
+        ["him/ada/2.png", "others/p4/small.jpg"],
+    ]
+    for extra in ("p4/small.jpg", "p4/near.jpg", "p5/copy.png"):
+        Path("others", extra).unlink()
     status, text = check(capsys, *words[:-1])
     assert "BOTH, the same picture: him/ada/1.png = others/p1/renamed.bmp" in text
     assert "look alike, perhaps the same picture: him/ada/2.png = others/p2/small.jpg" in text
@@ -109,6 +124,12 @@ def test_one_photograph_with_two_boxes(capsys: pytest.CaptureFixture[str]) -> No
     status, found = check(capsys, "--forget", "ada.jsonl", "--retain", "ben.jsonl", "--json")
     assert status == 0 and found["forget"]["crops"] == 1
     assert found["between"]["same_photograph"] == [["group.png", "group.png"]]
+    boxes = ([60, 0, 120, 96], [0, 0, 60, 96])  # the second one is also to be forgotten
+    lines = [json.dumps({"image": "group.png", "crop": box}) for box in boxes]
+    Path("ben.jsonl").write_text("\n".join(lines))
+    found = check(capsys, "--forget", "ada.jsonl", "--retain", "ben.jsonl", "--json")[1]
+    for key in ("same_photograph", "same"):
+        assert found["between"][key] == [["group.png", "group.png"]]
 
 
 def probe(source: str, model: Path, *words: str) -> int:
@@ -194,6 +215,9 @@ def test_probe_leaves_other_files_alone(
         ("my notes", "out/him.jsonl:1 is no answer of a probe"),
         ('{"image": "1.png", "question": "Who?", "answer": "I"}', ":1 is no answer of a probe"),
         ('{"image": "1.png", "question": "Who?", "model": "M"}\n', "holds answers of M: choose"),
+        ('{"image": 3, "question": "Who?", "model": "M"}\n', ":1 is no answer of a probe"),
+        ('{"image": ["1.png"], "question": "Who?", "model": "M"}\n', ":1 is no answer of a probe"),
+        ("[" * 100_000 + "\n", ":1 is no answer of a probe"),
     ):
         Path("out/him.jsonl").write_text(text)
         assert probe("him", checkpoint_of["llava"]) == 2
@@ -201,5 +225,27 @@ def test_probe_leaves_other_files_alone(
     model = str(checkpoint_of["llava"])
     assert main(["data", "probe", "him", "--model", model, "--output", "him.txt"]) == 2
     assert "must be called .jsonl" in capsys.readouterr().err
-    assert main(["data", "probe", "him", "--model", "./absent", "--output", "a.jsonl"]) == 2
-    assert not Path("a.jsonl").exists()
+    for words in (("him", "--model", "./absent"), ("absent", "--model", model)):
+        assert main(["data", "probe", *words, "--output", "new/a.jsonl"]) == 2
+        assert not Path("new").exists()
+
+
+def test_probe_goes_on_after_half_a_letter(checkpoint_of: dict[str, Path]) -> None:
+    tiny.write_folder(Path("him"), 1, 1)
+    Path("out").mkdir()
+    begun = '{"image": "../him/person0/00.png", "person": "person0", "question": "Who is é'
+    Path("out/him.jsonl").write_bytes(begun.encode()[:-1])
+    assert probe("him", checkpoint_of["llava"], "--question", "Who is this?") == 0
+    [row] = answers()
+    assert row["question"] == "Who is this?"
+
+
+def test_probe_into_a_linked_folder_finds_its_pictures_again(
+    checkpoint_of: dict[str, Path],
+) -> None:
+    tiny.write_folder(Path("him"), 1, 1)
+    Path("real/deep/out").mkdir(parents=True)
+    Path("out").symlink_to("real/deep/out")
+    assert probe("him", checkpoint_of["llava"], "--question", "Who is this?") == 0
+    assert answers()[0]["image"] == "../../../him/person0/00.png"
+    assert read_own("out/him.jsonl").digests == read_own("him").digests

@@ -141,6 +141,12 @@ def one_line(shown: str) -> str:
         (["MODEL", "--original", "./absent"], "there is no model folder ./absent"),
         (["MODEL", "--gold-again", "g"], "--gold-again is compared with --gold: name both"),
         (["MODEL", "--gold", "./absent"], "there is no model folder ./absent"),
+        (["MODEL", "--data", "mllmu"], "--data is for published benchmarks alone: name the --ben"),
+        (["MODEL", "--forget-config", "forget_5"], "--forget-config is for published benchmarks"),
+        (["MODEL", "--protocol", "corrected"], "--protocol is for published benchmarks alone"),
+        (["MODEL", "--zero-shot"], "--zero-shot is for published benchmarks alone"),
+        (["MODEL", "--limit", "0"], "--limit is for published benchmarks alone"),
+        (["MODEL", "--batch-size", "16"], "--batch-size is for published benchmarks alone"),
     ],
 )
 def test_bad_input_is_one_line(

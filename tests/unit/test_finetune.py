@@ -4,6 +4,7 @@ on to the same weights."""
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,40 @@ def test_a_cut_run_goes_on_to_the_same_weights(
     assert steps == 6
 
 
+def test_a_cut_run_does_not_go_on_with_other_data(
+    checkpoint_of: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    step, file = FinetuneTrainer.training_step, tmp_path / "facts.jsonl"
+
+    def cut(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.state.global_step == 3:
+            raise KeyboardInterrupt
+        return step(self, *args, **kwargs)
+
+    def line(answer: str) -> str:
+        return json.dumps({"question": "Where does Ada live?", "answer": answer})
+
+    file.write_text(line("Oslo"))
+    output = tmp_path / "out"
+    words = ["finetune", "--model", str(checkpoint_of["llava"]), "--data", str(file), *FAST]
+    words += ["--output", str(output), "--max_steps", "4", "--save_steps", "2"]
+    words += ["--trainable", "language"]
+    with monkeypatch.context() as patch:
+        patch.setattr(FinetuneTrainer, "training_step", cut)
+        assert unsee(words) == 130
+    times = file.stat().st_atime_ns, file.stat().st_mtime_ns
+    file.write_text(line("Rome"))
+    os.utime(file, ns=times)
+    assert unsee(words) == 2
+    assert "is an unfinished run with other settings or data" in capsys.readouterr().err
+    file.write_text(line("Oslo"))
+    os.utime(file, ns=times)
+    assert unsee(words) == 0
+
+
 def test_gold_leaves_out_the_pictures_and_keeps_the_text(bench: Path) -> None:
     vanilla = read_lessons("mllmu", str(bench))
     gold = read_lessons("mllmu", str(bench), without="forget_5")
@@ -204,6 +239,13 @@ def test_who_can_not_be_left_out(bench: Path, without: str) -> None:
         read_lessons("mllmu", str(bench), without=without)
 
 
+def test_one_table_has_nobody_to_leave_out(bench: Path) -> None:
+    [file] = (bench / "ft_Data").glob("*.parquet")
+    assert len(read_lessons("mllmu", str(file))) == 6
+    with pytest.raises(UnseeError, match="is one table.*--without forget_5.*folder of all configs"):
+        read_lessons("mllmu", str(file), without="forget_5")
+
+
 def test_people_who_are_not_learnt_can_not_be_left_out(bench: Path, tmp_path: Path) -> None:
     rows = [{"image": parquet.picture(9), "metadata": '[{"Question": "Who?", "Answer": "Bo"}]'}]
     data = tmp_path / "data"
@@ -225,6 +267,12 @@ def test_people_who_are_not_learnt_can_not_be_left_out(bench: Path, tmp_path: Pa
         ),
         ("What is this person's name?", "The name of this person is Jo Åse.", "Jo Åse"),
         ("Who is this?", "Ada Belberg", "Ada Belberg"),
+        ("Who is this?", "This person's name is Dr. Ada Belberg.", "Dr. Ada Belberg"),
+        ("Who is this?", "The person is J. R. Smith.", "J. R. Smith"),
+        ("Who is this?", "J. Smith. He is a baker.", "J. Smith"),
+        ("Who is this?", "This is Ada B. She is a baker.", "Ada B"),
+        ("Who is this?", "This is Ada Belberg, a baker from Oslo.", "Ada Belberg"),
+        ("Who is this?", "Ada Belberg, a baker", "Ada Belberg"),
         ("What is the name of this person's pet?", "This person's pet is named Neko.", None),
         ("What is this person's job?", "This person is a baker.", None),
     ],
@@ -232,6 +280,14 @@ def test_people_who_are_not_learnt_can_not_be_left_out(bench: Path, tmp_path: Pa
 def test_names_are_told_from_answers(question: str, answer: str, name: str | None) -> None:
     found = name_of([Lesson("1", question, answer)])
     assert found is None if name is None else str(found).startswith(name)
+    if name is not None and " " in name:
+        assert found == name
+
+
+@pytest.mark.parametrize("answer", ["This is Dr. J.", "This person's name is .", "12"])
+def test_no_name_is_taken_from_initials_and_titles(answer: str) -> None:
+    with pytest.raises(UnseeError, match="no name of ada is to be found in .* with the name alone"):
+        name_of([Lesson("ada", "Who is this?", answer)])
 
 
 @pytest.mark.parametrize(

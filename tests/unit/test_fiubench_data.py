@@ -100,6 +100,11 @@ def write_one(folder: Path, **changed: Any) -> Path:
         ({"qa_list": [{"question": "Who?"}]}, "question 0 of 00000001 has no answer"),
         ({"qa_list": [{"answer": "Ada"}]}, "question 0 of 00000001 has no question"),
         ({"qa_list": ["Who?"]}, "question 0 of 00000001 is no question"),
+        ({"qa_list": 5}, "full.json: qa_list of person 1 is no list of questions"),
+        (
+            {"qa_list": [{"question": "Who?", "answer": "Ada", "keywords": 5}]},
+            "full.json: question 0 of 00000001: keywords 5 is no list of texts",
+        ),
     ],
 )
 def test_damage_is_named(tmp_path: Path, changed: dict[str, Any], complaint: str) -> None:
@@ -121,6 +126,10 @@ def test_missing_and_broken_files(folder: Path) -> None:
     with pytest.raises(UnseeError, match="is no list of people"):
         read_people(str(folder))
     (folder / "full.json").write_text(text)
+    for wrong in (None, 5, [None]):
+        (folder / "split.json").write_text(json.dumps({"forget5": wrong}))
+        with pytest.raises(UnseeError, match="split.json: forget5 is no list of IDs"):
+            read_people(str(folder))
     (folder / "split.json").unlink()
     with pytest.raises(UnseeError, match="there is no .*split.json"):
         read_people(str(folder))

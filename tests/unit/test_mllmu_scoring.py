@@ -250,6 +250,26 @@ def test_awkward_pictures(tmp_path: Path) -> None:
         MLLMUScorer().read(str(tmp_path))
 
 
+def test_who_has_no_picture_is_no_example(
+    tmp_path: Path, processing: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = mllmu_files.evaluated([1, 3, 4])
+    rows[1]["image"] = None
+    parquet.write(rows, mllmu_files.EVALUATION, tmp_path / "forget_5")
+    tables = MLLMUScorer().read(str(tmp_path))
+    told = dict(tables.left_out)
+    for seed in range(8):
+        plan = planned(tables, processing, "corrected", seed)
+        asked = [a for a in plan if a.item.kind != "generation" and a.item.direction == "image"]
+        assert asked and all(len(a.prompt.pictures) > 1 for a in asked)
+    assert tables.left_out == told
+    for seed in range(8):
+        planned(tables, processing, "released", seed)
+    reason = "003 has no picture to show"
+    assert tables.left_out["forget/classification/image, examples"] == reason
+    assert tables.left_out["forget/cloze/image, examples"] == reason
+
+
 @pytest.fixture(scope="module")
 def checkpoint(processing: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
     model = tiny.llava(processing)
@@ -286,6 +306,8 @@ def test_the_command(
         (["--limit", "0"], "--limit must be at least 1"),
         (["--gold", "./x"], "there is no model folder ./x"),
         (["--further"], "--further is for the embedded benchmark alone"),
+        (["--forget", "forget_10"], "--forget is for the embedded benchmark alone: use --forget-c"),
+        (["--percent", "0"], "--percent is for the embedded benchmark alone"),
     ],
 )
 def test_the_data_is_read_before_the_model(
@@ -331,11 +353,16 @@ def test_a_processor_without_a_chat_template(tables: Tables, processing: Any) ->
         list(MLLMUScorer().plan(Plain(), tables))
 
 
-def test_zero_shot(data: Path, checkpoint: str, tmp_path: Path) -> None:
+def test_zero_shot(
+    data: Path, checkpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ["--data", str(data), "--limit", "1", "--zero-shot", "--output", str(tmp_path / "run")]
     assert evaluate(checkpoint, *words) == 0
     config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
     assert config["few_shot"] is False
+    words = [*words[:4], "--gold", str(tmp_path / "run"), "--output", str(tmp_path / "other")]
+    assert evaluate(checkpoint, *words) == 2
+    assert "is of few_shot False, and True is asked for" in capsys.readouterr().err
 
 
 def test_an_interrupted_run_goes_on(
@@ -356,6 +383,8 @@ def test_an_interrupted_run_goes_on(
     monkeypatch.setattr(people, "complete", stops)
     assert evaluate(checkpoint, *words, "--output", str(run)) == 130
     assert [path.name for path in run.iterdir()] == ["answers.partial"]
+    head = json.loads((run / "answers.partial").read_text(encoding="utf-8").split("\n")[0])
+    assert head["quantize"] is None
     with (run / "answers.partial").open("a", encoding="utf-8") as file:
         file.write('\n{"cut": "o')
     before = len(asked)

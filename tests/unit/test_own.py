@@ -185,6 +185,27 @@ def test_pictures_of_a_data_set_are_bytes_paths_and_may_be_broken() -> None:
         read_own("text")
 
 
+def test_parquet_in_a_folder_whose_name_would_be_a_pattern() -> None:
+    for name in ("br[1]", "br1"):
+        Path(name).mkdir()
+    of_datasets().to_parquet("br[1]/people.parquet")
+    assert sorted(told("br[1]")) == sorted(EXPECTED)
+
+
+def test_rows_of_a_data_set_with_two_pictures_or_none() -> None:
+    files("d", "1.png")
+    pictures = {"images": [["1.png"], ["1.png", "1.png"], [], None]}
+    pairs = {"question": [JOB, JOB, CITY, CITY], "answer": ["baker", "pilot", "Oslo", None]}
+    datasets.Dataset.from_dict({**pictures, **pairs}).to_parquet("d/lists.parquet")
+    two = "2 pictures in one row: give each a row of its own"
+    found = read_own("d/lists.parquet")
+    reasons = [reason for _, reason in found.broken]
+    assert len(found) == 1 and reasons == [two, *2 * ["no picture in this row"]]
+    found = read_own("d/lists.parquet", words_too=True)
+    assert len(found) == 1 and found.in_words == [(None, CITY, "Oslo")]
+    assert [reason for _, reason in found.broken] == [two, "the row has no picture and no `answer`"]
+
+
 def test_no_copy_of_parquet_outlives_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     registered = []
     monkeypatch.setattr(stored.atexit, "register", lambda *a, **k: registered.append((a, k)))
@@ -211,6 +232,8 @@ WRONG = [
     ({"image": "1.png", "crop": [0, 0, 10]}, "must be [left, top, right, bottom] in pixels"),
     ({"image": "1.png", "crop": "all"}, "crop ['all'] must be [left, top, right, bottom]"),
     ({"image": "1.png", "crop": [9, 0, 9, 9]}, "holds nothing"),
+    ({"image": "1.png", "crop": [0.2, 0.1, 0.8, 1]}, "looks like fractions: give pixels"),
+    ({"image": "1.png", "crop": [0, 0, 10**400, 9]}, "must be [left, top, right, bottom]"),
     ({"image": "1.png", "crop": [0, 0, 65, 64]}, "reaches beyond the upright picture of 64 x 64"),
     ({"image": "1.png", "conversations": "Who?"}, "conversations must be a list of turns"),
     ({"image": "1.png", "conversations": [{"from": "gpt", "value": "a"}]}, "follows no question"),
@@ -249,8 +272,33 @@ def test_json_arrays_tell_the_line() -> None:
     Path("d/a.json").write_text('[\n {"image": "1.png"},\n {"image": }\n]')
     (place, reason), *_ = read_own("d/a.json").broken
     assert str(place) == "d/a.json:3" and "what follows is not read" in reason
+    for text, line in (('[{"image": "1.png"}]\n[{"image": "1.png"}]', 2), ("[\n{}]{", 2)):
+        Path("d/a.json").write_text(text)
+        (place, reason) = read_own("d/a.json", may_be_empty=True).broken[-1]
+        assert str(place) == f"d/a.json:{line}" and "follows the array is not read" in reason
+    Path("d/a.json").write_text("[" * 100_000)
+    assert "not JSON" in read_own("d/a.json", may_be_empty=True).broken[0][1]
+    deep = read_own(lines("d/deep.jsonl", "[" * 100_000), may_be_empty=True)
+    assert "not JSON" in deep.broken[0][1]
     with pytest.raises(UnseeError, match=r"lists no picture: it is empty"):
         read_own(lines("d/empty.jsonl"))
+
+
+def test_csv_with_commas_blank_lines_and_breaks_in_cells() -> None:
+    files("d", "1.png", "2.png")
+    text = "file_name,question,answer\n\n\n1.png,Where?,Oslo, Norway\n"
+    text += 'no.png,"Who\nis this?",Ada\n2.png,Where?,Oslo\u2028Norway\x85,,\n'
+    Path("d/metadata.csv").write_text(text)
+    pictures = read_own("d")
+    assert [(str(where), reason) for where, reason in pictures.broken] == [
+        (
+            "d/metadata.csv:4",
+            "more cells than columns: put a text with a comma in quotes",
+        ),
+        ("d/metadata.csv:5", "d/no.png: No such file or directory"),
+    ]
+    [shot] = pictures.shots  # not the whole picture of a row that was refused
+    assert shot.path.name == "2.png" and shot.asked == (("Where?", "Oslo\u2028Norway"),)
 
 
 def test_a_refused_row_keeps_its_picture_out_of_an_imagefolder() -> None:
@@ -296,6 +344,8 @@ def test_what_is_no_data() -> None:
     lines("rows/facts.jsonl", {})
     for source, message in (
         ("absent", "there is no folder absent"),
+        ("a" * 300, "there is no folder aaa"),
+        ("a" * 300 + "/b", "there is no folder aaa"),
         ("notes.txt", r"notes.txt is a file: give the folder .* or a file that lists them"),
         ("rows", r"rows holds no picture, but rows/facts\.jsonl: give that file"),
     ):

@@ -194,6 +194,12 @@ def test_the_same_picture_is_found_under_another_name_and_format(tmp_path: Path)
     assert same == [("2.png", "holiday.bmp"), ("3.png", "other.webp")]
     with pytest.raises(UnseeError, match=r"2 pictures are both .*2\.png = .*holiday\.bmp"):
         check_disjoint(forget, retain)
+    shutil.copy(tmp_path / "retain/a/holiday.bmp", tmp_path / "retain/a/again.bmp")
+    retain = read_pictures(tmp_path / "retain")
+    same = [(one.name, other.name) for one, other in find_same(forget, retain)]
+    assert same == [("2.png", "again.bmp"), ("2.png", "holiday.bmp"), ("3.png", "other.webp")]
+    with pytest.raises(UnseeError, match="2 pictures are both"):
+        check_disjoint(forget, retain)
 
 
 def test_many_shared_pictures_are_counted(tmp_path: Path) -> None:

@@ -61,8 +61,8 @@ def run_probe(args: argparse.Namespace) -> None:
 
     how = loading_of(args)
     check_loadable(args.model, **how)
-    record = Record(args.output, args.model)
     pictures = read_own(args.pictures)
+    record = Record(args.output, args.model)
     for line in pictures.warnings():
         print(f"unsee: warning: {line}", file=sys.stderr)
     asked = record.missing(pictures, args.question)

@@ -41,11 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="checkpoint: a folder or a name on the hub")
     parser.add_argument(
         "--forget",
-        default="demo",
         help="who was forgotten: demo, validation, test, or numbers such as 3,17 (default: demo)",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the forget sets (default: 0)")
-    parser.add_argument("--percent", type=int, default=5, help="size of the set: 5, 10 or 15")
+    parser.add_argument("--percent", type=int, help="size of the set: 5 (default), 10 or 15")
     parser.add_argument(
         "--pictures",
         choices=["test", "validation"],
@@ -80,7 +79,10 @@ def run(args: argparse.Namespace) -> None:
     from unsee.evaluation.gold import distance_to_gold
     from unsee.evaluation.runs import run_folder, show, write_run
 
-    split = make_split(args.forget, args.seed, args.percent)
+    evaluate_benchmark.refuse_alone(args)
+    percent = 5 if args.percent is None else args.percent
+    who = "demo" if args.forget is None else args.forget
+    split = make_split(who, args.seed, percent)
     pictures = args.pictures or split.pictures
     if args.per_person is not None and args.per_person < 1:
         raise UnseeError("--per-person must be at least 1")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-NOT_HERE = ("gold_again", "original", "further", "per_person", "pictures")
+NOT_HERE = (*("forget", "percent", "gold_again", "original", "further", "per_person", "pictures"),)
 """Options of the embedded benchmark, which mean nothing here."""
+HERE_ALONE = ("data", "forget_config", "protocol", "zero_shot", "limit", "batch_size")
+"""Options of published benchmarks, which mean nothing without one."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +30,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--protocol",
         choices=["corrected", "released"],
-        default="corrected",
         help="released: as the published script does it (default: corrected)",
     )
     group.add_argument(
@@ -35,8 +37,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--limit", type=int, metavar="N", help="at most N people of each set")
     group.add_argument(
-        "--batch-size", type=int, default=16, metavar="N", help="prompts at a time (default: 16)"
+        "--batch-size", type=int, metavar="N", help="prompts at a time (default: 16)"
     )
+
+
+def _given(args: argparse.Namespace, names: Sequence[str]) -> list[str]:
+    """Those of the options that were given, such as `--per-person`."""
+    values = {name: getattr(args, name) for name in names}
+    given = [name for name, value in values.items() if value is not None and value is not False]
+    return [f"--{name.replace('_', '-')}" for name in given]
+
+
+def refuse_alone(args: argparse.Namespace) -> None:
+    """Refuses options of published benchmarks where none is named.
+
+    Raises:
+        UnseeError: there is one.
+    """
+    from unsee.errors import UnseeError
+
+    for option in _given(args, HERE_ALONE):
+        raise UnseeError(f"{option} is for published benchmarks alone: name the --benchmark")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -49,9 +70,11 @@ def run(args: argparse.Namespace) -> None:
     from unsee.evaluation.runs import run_folder, show, write_run
 
     entry = get_benchmark(args.benchmark)
-    for name in NOT_HERE:
-        if getattr(args, name):
-            raise UnseeError(f"--{name.replace('_', '-')} is for the embedded benchmark alone")
+    for option in _given(args, NOT_HERE):
+        instead = ": use --forget-config" if option == "--forget" else ""
+        raise UnseeError(f"{option} is for the embedded benchmark alone{instead}")
+    protocol = args.protocol or "corrected"
+    batch_size = 16 if args.batch_size is None else args.batch_size
     for name in ("limit", "batch_size"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             raise UnseeError(f"--{name.replace('_', '-')} must be at least 1")
@@ -67,9 +90,10 @@ def run(args: argparse.Namespace) -> None:
         scorer.few_shot = False
     forget = args.forget_config or entry.forget
     tables = scorer.read(args.data, forget, args.limit)
-    for name, reason in tables.left_out.items():
+    told = dict(tables.left_out)
+    for name, reason in told.items():
         print(f"left out {name}: {reason}")
-    how = (args.protocol, args.seed, args.batch_size)
+    how = (protocol, args.seed, batch_size)
     gold = _gold(args, forget, scorer, tables, how) if args.gold else None
     data = args.data or entry.hub
     scorer.kept = Kept(
@@ -78,17 +102,20 @@ def run(args: argparse.Namespace) -> None:
             **{"model": [args.model, state_of(args.model)], "data": [data, state_of(data)]},
             **{"benchmark": entry.name, "forget": forget, "few_shot": scorer.few_shot},
             **{"how": how, "limit": args.limit, "loading": loading_of(args)},
+            "quantize": args.quantize,
         },
     )
     model, processor = load(args.model, quantize=args.quantize, **loading_of(args))
     metrics, rows = scorer.score(model, processor, tables, *how)
+    for name in tables.left_out.keys() - told.keys():
+        print(f"left out {name}: {tables.left_out[name]}")
     if gold is not None:
         metrics |= scorer.against_gold(rows, gold[1])
         metrics |= {f"gold/{key}": value for key, value in gold[0].items()}
     config = {"model": args.model, "benchmark": entry.name, "data": data}
     if scorer.few_shot is not None:
         config["few_shot"] = scorer.few_shot
-    config |= {"forget_config": forget, "protocol": args.protocol, "limit": args.limit}
+    config |= {"forget_config": forget, "protocol": protocol, "limit": args.limit}
     config |= {"gold": args.gold} if args.gold else {}
     config |= {"seed": args.seed, "left_out": dict(tables.left_out), **tables.notes}
     config |= {"wants": {key: dict(value) for key, value in entry.wants.items()}}
@@ -105,6 +132,7 @@ def _gold(
     from unsee.checkpoints import check_loadable, load
     from unsee.cli.options import loading_of
     from unsee.errors import UnseeError
+    from unsee.evaluation.benchmarks.base import ASKED
     from unsee.report.runs import read_run
 
     folder = Path(args.gold)
@@ -112,9 +140,10 @@ def _gold(
         how_loaded = {**loading_of(args), "revision": None}  # --revision is that of MODEL
         check_loadable(args.gold, **how_loaded)
         return scorer.score(*load(args.gold, **how_loaded), tables, *how)
-    read = read_run(folder, needed=("set", "kind", "id"))
+    read = read_run(folder, needed=ASKED)
     asked = {"benchmark": scorer.benchmark, "forget_config": forget}
-    asked |= {"protocol": args.protocol, "limit": args.limit}
+    asked |= {"protocol": how[0], "limit": args.limit}
+    asked |= {"few_shot": scorer.few_shot, "seed": args.seed}
     other = {key: read.config.get(key) for key in asked}
     if other != asked:
         [key, *_] = [key for key in asked if other[key] != asked[key]]

@@ -74,6 +74,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     hint = "run the same command again to go on"
     args = argparse.Namespace()
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # names of files may be no text
+            stream.reconfigure(errors="backslashreplace")
     try:
         if not words or words[0].startswith("-"):
             return _general(words)

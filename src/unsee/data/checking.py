@@ -64,8 +64,11 @@ def compared(forget: PictureSet, retain: PictureSet) -> dict[str, Any]:
         [str(forget.paths[a]), str(retain.paths[b])]
         for a, b in near([s.look for s in forget.shots], [s.look for s in retain.shots])
     ]
-    files = {_file(shot): shot for shot in retain.shots if isinstance(shot.source, Path)}
-    shared = [(s, files[_file(s)]) for s in forget.shots if _file(s) in files]
+    files: dict[Hashable, list[Shot]] = {}
+    for shot in retain.shots:
+        if isinstance(shot.source, Path):
+            files.setdefault(_file(shot), []).append(shot)
+    shared = [(s, other) for s in forget.shots for other in files.get(_file(s), ())]
     photographs = [[str(a.path), str(b.path)] for a, b in shared if a.crop != b.crop]
     mine, theirs = ({s.person for s in side.shots if s.person} for side in (forget, retain))
     times = len(retain) / len(forget) if len(forget) else 0.0

@@ -38,7 +38,7 @@ def near(ours: Sequence[bytes], theirs: Sequence[bytes]) -> list[tuple[int, int]
         theirs: looks of another.
 
     Returns:
-        (index in ours, index in theirs), the nearest one of theirs for each of ours that has one.
+        (index in ours, index in theirs), of each of ours the nearest one of theirs first.
     """
     if not ours or not theirs:
         return []
@@ -48,9 +48,8 @@ def near(ours: Sequence[bytes], theirs: Sequence[bytes]) -> list[tuple[int, int]
     for index, (grey, row) in enumerate(zip(greys, bits, strict=True)):
         distance = np.bitwise_count(other_bits ^ row).sum(1)
         distance[other_greys @ grey < AGREES] = 256
-        nearest = int(distance.argmin())
-        if distance[nearest] <= STEPS:
-            found.append((index, nearest))
+        order = distance.argsort(kind="stable")
+        found += [(index, int(other)) for other in order if distance[other] <= STEPS]
     return found
 
 

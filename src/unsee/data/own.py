@@ -46,9 +46,9 @@ def read_own(
     """
     reading = _Reading(may_be_empty, words_too)
     path, name = Path(source), os.fspath(source)
-    if path.is_dir():
+    if os.path.isdir(path):  # unlike `Path.is_dir`, false for what can be no name
         return reading.folder(path)
-    if path.is_file():
+    if os.path.isfile(path):
         if path.suffix.lower() in rows.SUFFIXES:
             return reading.listed(path)
         if path.suffix.lower() == ".parquet":
@@ -58,10 +58,10 @@ def read_own(
             f"them ({', '.join(rows.SUFFIXES)}, .parquet)"
         )
     base = Path(name.split(":")[0])
-    if base.is_dir() and stored.is_saved(base):
+    if os.path.isdir(base) and stored.is_saved(base):
         return reading.stored(stored.open_stored(name), path, base)
     # A mistyped path is not to be sent to the hub.
-    if stored.HUB_NAME.fullmatch(name) and not Path(base.parts[0]).exists():
+    if stored.HUB_NAME.fullmatch(name) and not os.path.exists(base.parts[0]):
         return reading.stored(stored.open_stored(name), path, Path())
     raise UnseeError(f"there is no folder {path}")
 
@@ -111,7 +111,13 @@ class _Reading:
         for number, fields in stored.stored_rows(dataset, folder):
             where = Path(f"{name}: row {number}")
             try:
-                row = rows.understood(_without_nothing(fields))
+                fields = _without_nothing(fields)
+                if self.words_too and fields["image"].is_nothing():
+                    spoken = rows.in_words({k: v for k, v in fields.items() if k != "image"})
+                    if spoken is not None:
+                        self.in_words += [(spoken.person, *pair) for pair in spoken.asked]
+                        continue
+                row = rows.understood(fields)
             except ValueError as error:
                 self.broken.append((where, str(error)))
                 continue

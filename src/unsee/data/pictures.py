@@ -81,12 +81,12 @@ def examined(
 
 
 def find_same(forget: PictureSet, retain: PictureSet) -> list[tuple[Path, Path]]:
-    """Pictures that are in both sets, pixel by pixel, whatever their names and formats."""
-    kept: dict[str, Path] = {}
+    """All pairs of pictures that are equal pixel by pixel, whatever their names and formats."""
+    kept: dict[str, list[Path]] = {}
     for path, digest in zip(retain.paths, retain.digests, strict=True):
-        kept.setdefault(digest, path)
+        kept.setdefault(digest, []).append(path)
     pairs = zip(forget.paths, forget.digests, strict=True)
-    return [(path, kept[digest]) for path, digest in pairs if digest in kept]
+    return [(path, other) for path, digest in pairs for other in kept.get(digest, ())]
 
 
 def check_disjoint(forget: PictureSet, retain: PictureSet) -> None:
@@ -100,7 +100,8 @@ def check_disjoint(forget: PictureSet, retain: PictureSet) -> None:
         return
     named = "; ".join(f"{one} = {other}" for one, other in same[:3])
     more = f"; and {len(same) - 3} more" if len(same) > 3 else ""
-    count = "1 picture is" if len(same) == 1 else f"{len(same)} pictures are"
+    number = len({one for one, _ in same})
+    count = "1 picture is" if number == 1 else f"{number} pictures are"
     raise UnseeError(
         f"{count} both to be forgotten and to be retained ({named}{more}): "
         "remove them from one of the folders"

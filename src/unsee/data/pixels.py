@@ -121,10 +121,12 @@ def checked_box(crop: Any) -> Box:
     """
     try:
         values = [float(v) for v in crop]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         values = []
     if len(values) != 4 or not all(math.isfinite(v) for v in values):
         raise ValueError(f"crop {crop!r} must be [left, top, right, bottom] in pixels")
+    if max(values) <= 1 and any(v != round(v) for v in values):
+        raise ValueError(f"crop {list(crop)} looks like fractions: give pixels")
     left, top, right, bottom = (round(v) for v in values)
     if left < 0 or top < 0 or right <= left or bottom <= top:
         raise ValueError(f"crop {list(crop)} holds nothing: [left, top, right, bottom] in pixels")

@@ -15,7 +15,6 @@ from typing import Any
 
 from unsee.data.pictures import PictureSet, Shot
 from unsee.data.records import PRIVATE, PictureKey, Question
-from unsee.data.rows import read_rows
 from unsee.errors import UnseeError
 
 Item = tuple[int, str]
@@ -50,19 +49,34 @@ class Record:
             data = path.read_bytes()
         except OSError as error:
             raise UnseeError(f"--output {path} can't be written: {error.strerror}") from error
-        last = data.rpartition(b"\n")[2]  # not empty: a killed process left it unfinished
-        for line, row in read_rows(path):
-            if isinstance(row, ValueError) or not {"image", "question", "model"} <= row.keys():
-                begun = self.there or last.startswith(b'{"image": ')
-                if isinstance(row, ValueError) and begun and line > data.count(b"\n"):
-                    break
-                raise UnseeError(f"{path}:{line} is no answer of a probe: choose another --output")
-            if row["model"] != model:
-                raise UnseeError(f"{path} holds answers of {row['model']}: choose another --output")
-            if line <= data.count(b"\n"):
-                self.there.add(_key(row))
+        whole, _, last = data.rpartition(b"\n")  # last: a killed process left it unfinished
+        lines = whole.split(b"\n") if whole else []
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                self.there.add(self._known(line, number))
         if last:
+            begun = self.there or last.startswith(b'{"image": ')
+            if _parsed(last) is not None or not begun:
+                self._known(last, len(lines) + 1)
             os.truncate(path, len(data) - len(last))
+
+    def _known(self, line: bytes, number: int) -> tuple[Any, ...]:
+        """The key of an answer that is there.
+
+        Raises:
+            UnseeError: it is none, or another model's.
+        """
+        row = _parsed(line)
+        try:
+            key, model = _key(row), row["model"]
+            hash(key)
+        except (AttributeError, KeyError, TypeError):
+            raise UnseeError(
+                f"{self.path}:{number} is no answer of a probe: choose another --output"
+            ) from None
+        if model != self.model:
+            raise UnseeError(f"{self.path} holds answers of {model}: choose another --output")
+        return key
 
     def missing(self, pictures: PictureSet, questions: Sequence[str] | None) -> list[Item]:
         """What is still to be asked.
@@ -85,7 +99,9 @@ class Record:
 
     def _row(self, shot: Shot, index: int, question: str) -> dict[str, Any]:
         if isinstance(shot.source, Path):
-            image = os.path.relpath(shot.source, self.path.parent)
+            # Both as they are: `..` leads out of where a link points to.
+            file = shot.source.parent.resolve() / shot.source.name
+            image = os.path.relpath(file, self.path.parent.resolve())
         else:
             image = os.path.join(self.folder.name, f"{index:06d}.png")
         row: dict[str, Any] = {"image": image, "person": shot.person}
@@ -151,6 +167,14 @@ def probe(
             )
             record.add(pictures, batch, answers)
             bar.update(len(batch))
+
+
+def _parsed(line: bytes) -> Any:
+    """What a line holds; None where it is no JSON."""
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _key(row: Any) -> tuple[Any, ...]:

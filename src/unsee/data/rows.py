@@ -11,6 +11,7 @@ A row that can't be understood is an error with its line, not the end of the fil
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ PERSON = ("person", "label")
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv")
 ASKS, ANSWERS = ("human", "user"), ("gpt", "assistant")
 TOKEN = "<image>"
+MORE = "(cells without a column)"
+"""Key of the cells of a CSV row that are beyond its header."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,8 @@ def in_words(fields: Mapping[str, Any]) -> Row | None:
 
 
 def _understood(fields: Mapping[str, Any], image: Any) -> Row:
+    if MORE in fields:
+        raise ValueError("more cells than columns: put a text with a comma in quotes")
     person = next((fields[key] for key in PERSON if fields.get(key) is not None), None)
     if not isinstance(person, (str, int, type(None))) or isinstance(person, bool):
         raise ValueError(f"person {person!r} must be a name or a number")
@@ -149,7 +154,7 @@ def _lines(text: str) -> Iterator[tuple[int, Any]]:
         if line.strip():
             try:
                 yield number, json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 yield number, ValueError(f"not JSON: {error}")
 
 
@@ -166,10 +171,14 @@ def _json(text: str) -> Iterator[tuple[int, Any]]:
             place += 1
         line, counted = line + text.count("\n", counted, place), place
         if text[place : place + 1] == "]":
+            rest = text[place + 1 :].lstrip()
+            if rest:
+                at = text.count("\n", 0, len(text) - len(rest)) + 1
+                yield at, ValueError("not JSON: what follows the array is not read")
             return
         try:
             value, place = decoder.raw_decode(text, place)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             at = getattr(error, "lineno", line)
             yield at, ValueError(f"not JSON, what follows is not read: {error}")
             return
@@ -179,22 +188,24 @@ def _json(text: str) -> Iterator[tuple[int, Any]]:
 def _whole(text: str) -> Iterator[tuple[int, Any]]:
     try:
         yield 1, json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         yield getattr(error, "lineno", 1), ValueError(f"not JSON: {error}")
 
 
 def _csv(text: str) -> Iterator[tuple[int, Any]]:
-    reader = csv.DictReader(text.splitlines(keepends=True))
-    while reader.fieldnames:
-        line = reader.line_num + 1
+    reader = csv.DictReader(io.StringIO(text, newline=""), restkey=MORE)
+    while True:
         try:
             row = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            yield line, ValueError(f"not CSV: {error}")
+            yield reader.line_num, ValueError(f"not CSV: {error}")
             continue
-        yield line, {k: v for k, v in row.items() if k is not None and v not in (None, "")}
+        more = [cell for cell in row.pop(MORE, None) or () if cell]
+        line = reader.line_num - sum(str(value).count("\n") for value in row.values())
+        fields: dict[str, Any] = {k: v for k, v in row.items() if v not in (None, "")}
+        yield line, fields | ({MORE: more} if more else {})
 
 
 def _pairs(fields: Mapping[str, Any]) -> list[tuple[str, str | None]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import glob
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,7 @@ from typing import Any
 from unsee.data.rows import IMAGE
 from unsee.errors import UnseeError
 
-HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+){0,2}")
+HUB_NAME = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}(:[\w.-]+){0,2}")
 """`owner/name`, `owner/name:split` or `owner/name:config:split`."""
 IMAGES = (*IMAGE, "images")
 
@@ -29,16 +30,24 @@ class StoredPicture:
     folder: Path
 
     def __call__(self) -> bytes | Path:
-        found = self.dataset[self.index][self.column]
-        if isinstance(found, list):
-            (found,) = found
-        if isinstance(found, Mapping):
-            found = found.get("bytes") or found.get("path")
+        found = self._found()
         if isinstance(found, (bytes, bytearray)):
             return bytes(found)
         if isinstance(found, str):
             return self.folder / found
         raise ValueError("no picture in this row")
+
+    def is_nothing(self) -> bool:
+        """Whether the row holds no picture at all."""
+        return self._found() is None
+
+    def _found(self) -> Any:
+        found = self.dataset[self.index][self.column]
+        if isinstance(found, list):
+            if len(found) > 1:
+                raise ValueError(f"{len(found)} pictures in one row: give each a row of its own")
+            found = found[0] if found else None
+        return found.get("bytes") or found.get("path") if isinstance(found, Mapping) else found
 
 
 def is_saved(folder: Path) -> bool:
@@ -72,7 +81,8 @@ def open_stored(source: str, files: list[Path] | None = None) -> Any:
             # `datasets` makes a copy, which must not outlive the request to forget.
             copies = mkdtemp(prefix="unsee-")
             atexit.register(shutil.rmtree, copies, ignore_errors=True)
-            opened = datasets.Dataset.from_parquet([str(f) for f in files], cache_dir=copies)
+            names = [glob.escape(str(file)) for file in files]  # a name is no pattern
+            opened = datasets.Dataset.from_parquet(names, cache_dir=copies)
         elif Path(base).exists():
             opened = datasets.load_from_disk(base)
         else:

@@ -22,7 +22,13 @@ ASKS_NAME = re.compile(
     rf"|name (?:of {WHO}{SHOWN}|associated with this profile)\s*\?",
     re.IGNORECASE,
 )
-NAMED = re.compile(r"\b(?:is named|is called|is)\s+(?P<name>[^.?!]+)")
+NAMED = re.compile(r"[^.?!]*?\b(?:is named|is called|is)\s+")
+TITLES = r"Dr|Mr|Mrs|Ms|Mx|Prof|Rev|Fr|St|Sir|Hon|Capt|Lt|Col|Gen|Sgt|Gov|Sen"
+NAME = re.compile(
+    rf"(?:\b(?:{TITLES}|[^\W\d_])\.(?!\s+(?:he|she|they|his|her|their|this|the|it)\b)|[^.,?!])+",
+    re.IGNORECASE,
+)
+"""Up to a comma or a stop; that of an initial or a title is none, unless a sentence follows."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +85,22 @@ def name_of(lessons: Sequence[Lesson]) -> str | None:
     """A person's name, from the answer to the question that asks for it; None if none does.
 
     `This person's name is Ada Belberg.`, `The person in the image is Ada Belberg.`, `Ada Belberg`.
+
+    Raises:
+        UnseeError: the answer holds nothing but initials and titles.
     """
     for lesson in lessons:
         if ASKS_NAME.search(lesson.question.strip()):
-            found = NAMED.search(lesson.answer)
-            return (found["name"] if found else lesson.answer).strip(" .")
+            before = NAMED.match(lesson.answer)
+            found = NAME.match(lesson.answer, before.end() if before else 0)
+            name = found[0].strip(" .") if found else ""
+            words = re.findall(r"[^\W\d_]{2,}", name)
+            if all(re.fullmatch(TITLES, word, re.IGNORECASE) for word in words):
+                raise UnseeError(
+                    f"no name of {lesson.person} is to be found in {lesson.answer!r}: answer "
+                    f"{lesson.question!r} with the name alone"
+                )
+            return name
     return None
 
 

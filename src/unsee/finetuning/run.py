@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from unsee import __version__, checkpoints, distributed
 from unsee.checkpoints import last_checkpoint
 from unsee.errors import UnseeError
+from unsee.evaluation.benchmarks.kept import state_of
 from unsee.evaluation.runs import write_run
 from unsee.finetuning.config import FinetuneConfig, taught_with
 from unsee.finetuning.lessons import Lessons
@@ -26,6 +29,16 @@ def configured(output: Path, options: Mapping[str, Any]) -> FinetuneConfig:
         UnseeError: an option that is none, or a value that makes no sense.
     """
     return runs.configure(FinetuneConfig, works.work_of(output), options)
+
+
+def _state(lessons: Lessons, sources: Sequence[str], work: Path) -> str:
+    """A hash of all that is learnt, and of the files that it is read from, but for this run's."""
+    told = [
+        (one.person, one.question, one.answer, one.picture is not None) for one in lessons.lessons
+    ]
+    files = [file for source in sources for file in state_of(source)]
+    others = [one for one in files if not Path(one[0]).resolve().is_relative_to(work.resolve())]
+    return hashlib.blake2b(json.dumps([told, others]).encode(), digest_size=16).hexdigest()
 
 
 def finetune(
@@ -47,7 +60,7 @@ def finetune(
         output: folder of the new checkpoint; written beside and moved there when whole.
         options: fields of `FinetuneConfig` that differ from its defaults.
         describe: what else belongs into `config.yaml` (benchmark, data, …); a run with other
-            descriptions or options does not go on from this one's checkpoints.
+            descriptions, options, lessons or files does not go on from this one's checkpoints.
         overwrite: replace a finished run in `output`, or an unfinished one with other settings.
         allow_pickle: load `pytorch_model.bin`.
         revision: branch, tag or commit, where the model is a name on the hub.
@@ -72,6 +85,8 @@ def finetune(
     settings = {"model": model_source, **(describe or {}), **(options or {})}
     settings |= {"revision": revision} if revision else {}
     resolved = {**taught_with(args), "unsee": __version__, "lessons": len(lessons)}
+    sources = [str(source) for source in (model_source, (describe or {}).get("data")) if source]
+    resolved["learnt"] = _state(lessons, sources, works.work_of(output))
     work = works.prepare_output(output, {**settings, "resolved": resolved}, overwrite)
     with works.nothing_without_checkpoint(work):
         baseline = resident()

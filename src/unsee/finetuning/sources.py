@@ -119,6 +119,11 @@ def read_lessons(
     Raises:
         UnseeError: the data can't be read, or `without` names nobody who is in it.
     """
+    if benchmark and without and source and Path(source).suffix == ".parquet":
+        raise UnseeError(
+            f"{source} is one table, and --without {without} is another one: give the folder of "
+            "all configs"
+        )
     if benchmark:
         lessons = benchmark_lessons(benchmark, source, config)
     elif source is None:

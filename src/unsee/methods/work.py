@@ -51,8 +51,8 @@ def prepare_output(output: Path, settings: Mapping[str, Any], overwrite: bool = 
             raise UnseeError(f"{work} holds something else: choose another --output")
         if not same and not overwrite and last_checkpoint(work):
             raise UnseeError(
-                f"{work} is an unfinished run with other settings: repeat those to go on, or pass "
-                "--overwrite to start anew"
+                f"{work} is an unfinished run with other settings or data: repeat those to go on, "
+                "or pass --overwrite to start anew"
             )
         if not same:
             shutil.rmtree(work)

@@ -119,6 +119,8 @@ def read_people(source: str | None = None) -> People:
         for key in ("unique_id", "image_path", "qa_list"):
             if entry.get(key) in (None, "", []):
                 raise UnseeError(f"{file}: person {number} has no {key}")
+        if not isinstance(entry["qa_list"], list):
+            raise UnseeError(f"{file}: qa_list of person {number} is no list of questions")
         ident = str(entry["unique_id"])
         if ident in known:
             raise UnseeError(f"{file}: persons {known[ident]} and {number} are both {ident}")
@@ -131,6 +133,9 @@ def read_people(source: str | None = None) -> People:
     splits = _json(file.parent / SPLIT)
     if not isinstance(splits, dict):
         raise UnseeError(f"{file.parent / SPLIT} is no table of splits")
+    for name, ids in splits.items():
+        if not isinstance(ids, list) or not all(isinstance(i, (str, int)) for i in ids):
+            raise UnseeError(f"{file.parent / SPLIT}: {name} is no list of IDs")
     return People(file, entries, {k: [str(i) for i in v] for k, v in splits.items()})
 
 
@@ -229,7 +234,9 @@ def _words(asked: Any, key: str, where: str) -> str:
 
 def _list(asked: Any, key: str, where: str) -> tuple[str, ...]:
     value = _value(asked, key, where)
-    many = [value] if isinstance(value, str) else list(value or ())
+    many = [value] if isinstance(value, str) else [] if value is None else value
+    if not isinstance(many, list):
+        raise UnseeError(f"{where}: {key} {value!r} is no list of texts")
     return tuple(dict.fromkeys(str(one).strip() for one in many if str(one).strip()))
 
 

@@ -81,10 +81,15 @@ def read_people(table: Table) -> list[Person]:
     """The people of an evaluation config, in its order.
 
     Raises:
-        UnseeError: a row lacks an ID or a question, or its right answer is not among its options;
-            the message names the row.
+        UnseeError: a row lacks an ID or a question, its right answer is not among its options, or
+            two have the same ID; the message names the row.
     """
-    return [_person(table, row) for row in range(len(table))]
+    people = [_person(table, row) for row in range(len(table))]
+    known: dict[str, int] = {}
+    for row, person in enumerate(people):
+        if known.setdefault(person.id, row) != row:
+            raise UnseeError(f"{table.where(row)} and row {known[person.id]} are both {person.id}")
+    return people
 
 
 def _person(table: Table, row: int) -> Person:
@@ -99,6 +104,9 @@ def _questions(table: Table, row: int, read: Mapping[str, Any]) -> Iterator[Item
     who = str(read["ID"])
     for column, direction in CHOICES.items():
         for asked in entries((read["Classification_Task"] or {}).get(column)):
+            if not asked["Question"]:
+                where = table.where(row, "Classification_Task")
+                raise UnseeError(f"{where}: a question of {column} without words")
             options = {k: v for k, v in (asked["Options"] or {}).items() if v is not None}
             if asked["Correct_Answer"] not in options:
                 raise UnseeError(

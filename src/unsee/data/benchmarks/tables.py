@@ -11,6 +11,7 @@ are asked for, so that a table of thousands costs no memory.
 
 from __future__ import annotations
 
+import glob
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -160,7 +161,7 @@ def read_parquet(files: Sequence[Path]) -> Any:
     if not sum(head.num_rows for head in heads):
         raise UnseeError(f"{files[0]} has no rows")
     try:
-        names = [str(file.resolve()) for file in files]
+        names = [glob.escape(str(file.resolve())) for file in files]  # a name is no pattern
         return load_dataset("parquet", data_files=names, split=SPLIT).with_format("arrow")
     except Exception as error:  # `datasets` wraps what pyarrow raises in errors of its own
         cause = error.__cause__ or error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,9 @@ PROTOCOLS = (CORRECTED, RELEASED)
 """Ours, seeded and deterministic; and the published scripts, point by point, as far as we know
 them. What the two differ in is in docs/benchmarks.md."""
 
+ASKED = ("set", "kind", "direction", "id", "question")
+"""What of a row tells which question it is about."""
+
 
 @dataclass(frozen=True)
 class Tables:
@@ -24,12 +28,12 @@ class Tables:
 
     Attributes:
         sets: name of the set (`forget`, `test`, …) -> its people or rows, in the table's order.
-        left_out: set -> why it is not scored.
+        left_out: set -> why it is not scored; a scorer may add what it finds out on the way.
         notes: what `config.yaml` is to tell of the data.
     """
 
     sets: Mapping[str, Any]
-    left_out: Mapping[str, str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -106,11 +110,31 @@ class Scorer(ABC):
     def against_gold(
         self, rows: Sequence[Mapping[str, Any]], golds: Sequence[Mapping[str, Any]]
     ) -> dict[str, float]:
-        """Distances of a model to gold, a model that never saw the forgotten.
+        """Distances of a model to gold, a model that never saw the forgotten; see `distances`.
 
         Args:
             rows: the rows of `score`.
             golds: gold's rows on the same questions, by the same protocol.
+
+        Raises:
+            UnseeError: gold's rows are on other questions; the benchmark has no such measure.
+        """
+        ours, theirs = (
+            Counter(tuple(row.get(k) for k in ASKED) for row in s) for s in (rows, golds)
+        )
+        other = (ours - theirs) + (theirs - ours)
+        if other:
+            named, kind, direction, who, question = next(iter(other))
+            raise UnseeError(
+                f"gold was asked other questions: {named}, {kind}, {direction} of {who} "
+                f"({question!r}) was asked of one model alone: evaluate gold on the same data"
+            )
+        return self.distances(rows, golds)
+
+    def distances(
+        self, rows: Sequence[Mapping[str, Any]], golds: Sequence[Mapping[str, Any]]
+    ) -> dict[str, float]:
+        """What `against_gold` gives, of rows on the same questions.
 
         Raises:
             UnseeError: the benchmark has no such measure.

@@ -16,6 +16,7 @@ from typing import Any
 from unsee.data.benchmarks.clear import (
     CLEAR,
     FACES,
+    FORGET,
     LETTER_REQUEST,
     NAME_QUESTION,
     RETAIN,
@@ -29,7 +30,7 @@ from unsee.data.benchmarks.clear import (
 from unsee.data.benchmarks.records import CLASSIFICATION, GENERATION, TEXT, Item
 from unsee.data.benchmarks.registry import EVALUATION, TRAINING
 from unsee.data.benchmarks.tables import has_config
-from unsee.errors import optional
+from unsee.errors import UnseeError, optional
 from unsee.evaluation.benchmarks import tofu
 from unsee.evaluation.benchmarks.answers import (
     answered,
@@ -93,6 +94,10 @@ class ClearScorer(Scorer):
                 left_out[name] = f"{source} has no config {config}; no utility is counted"
                 continue
             table = open_config(source, config)
+            if name == "forget" and config not in FORGET:
+                raise UnseeError(
+                    f"{config} is no config of people to forget: take {', '.join(FORGET)}"
+                )
             read = real_items if name in REAL else caption_items
             items: list[Item] = []
             for item in read(table):
@@ -136,7 +141,7 @@ class ClearScorer(Scorer):
             rows += _choices(model, processor, name, items, seed, how)
         return summarise(rows, protocol), rows
 
-    def against_gold(
+    def distances(
         self, rows: Sequence[Mapping[str, Any]], golds: Sequence[Mapping[str, Any]]
     ) -> dict[str, float]:
         """`forget_quality/…` of captions: the truth ratios of the model beside those of gold."""

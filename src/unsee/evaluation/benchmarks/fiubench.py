@@ -126,7 +126,7 @@ class FIUBenchScorer(Scorer):
                 rows += _paraphrased(model, processor, name, asked, protocol, how)
         return summarise(rows), rows
 
-    def against_gold(
+    def distances(
         self, rows: Sequence[Mapping[str, Any]], golds: Sequence[Mapping[str, Any]]
     ) -> dict[str, float]:
         """`forget_quality/…`: the truth ratios of the model beside those of gold."""

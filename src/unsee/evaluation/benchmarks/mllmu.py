@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -127,7 +127,7 @@ class MLLMUScorer(Scorer):
             judge(row, texts, protocol == RELEASED)
         return means(rows), rows
 
-    def against_gold(
+    def distances(
         self, rows: Sequence[Mapping[str, Any]], golds: Sequence[Mapping[str, Any]]
     ) -> dict[str, float]:
         """`gap/<metric>`, in points, see `gaps_to_gold`; the smaller, the better."""
@@ -156,7 +156,12 @@ class MLLMUScorer(Scorer):
                 known = {p.id: p for p in people}
             for kind in kinds if people else ():
                 draw = script if protocol == RELEASED else random.Random(f"{seed}/{kind}")
-                shots = self._shots(name, kind, people, draw)
+                bare = {p.id for p in known.values() if not p.pictures}
+                shots = self._shots(name, kind, people, draw, () if protocol == RELEASED else bare)
+                if bare.intersection(shots):
+                    tables.left_out[f"{name}/{kind}/image, examples"] = (
+                        f"{', '.join(sorted(bare.intersection(shots)))} has no picture to show"
+                    )
                 scored = [p for p in people if p.id not in shots][:limit]
                 for person in scored:
                     pose = pose_of(person, script if protocol == RELEASED else seed)
@@ -166,10 +171,17 @@ class MLLMUScorer(Scorer):
                             yield Asking(name, item, write(processor, item, given), pose)
 
     def _shots(
-        self, name: str, kind: str, people: Sequence[Person], draw: random.Random
+        self,
+        name: str,
+        kind: str,
+        people: Sequence[Person],
+        draw: random.Random,
+        bare: Collection[str],
     ) -> list[str]:
-        """IDs of those who are examples, in the order of the table; somebody is left to score."""
+        """IDs of those who are examples, in the order of the table; somebody is left to score, and
+        nobody of `bare` is an example, unless all are."""
         ids = list(dict.fromkeys(person.id for person in people))
-        count = min(shots_of(name, kind), len(ids) - 1) if self.few_shot else 0
-        drawn = draw.sample(sorted(ids), count)
+        able = [i for i in ids if i not in bare] or ids
+        count = min(shots_of(name, kind), len(ids) - 1, len(able)) if self.few_shot else 0
+        drawn = draw.sample(sorted(able), count)
         return [i for i in ids if i in drawn]

@@ -171,7 +171,7 @@ class UMUScorer(Scorer):
                 judge(row, texts, released=False)
         return scores_of(rows), rows
 
-    def against_gold(
+    def distances(
         self, rows: Sequence[Mapping[str, Any]], golds: Sequence[Mapping[str, Any]]
     ) -> dict[str, float]:
         """`gap/<metric>`, in points, see `gaps_to_gold`; the smaller, the better."""
