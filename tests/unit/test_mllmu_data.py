@@ -103,12 +103,8 @@ def test_wrong_rows_are_named(tmp_path: Path, change: dict[str, object], message
             person.biography()
 
 
-def test_a_choice_without_words_and_two_of_one_id(tmp_path: Path) -> None:
+def test_a_choice_without_words(tmp_path: Path) -> None:
     rows = mllmu_files.evaluated([0, 1])
-    rows[1]["ID"] = rows[0]["ID"]
-    parquet.write(rows, mllmu_files.EVALUATION, tmp_path / "forget_5")
-    with pytest.raises(UnseeError, match=r"row 1 of forget_5 .* and row 0 are both 000"):
-        read_people(open_table(MLLMU, str(tmp_path), "forget_5"))
     rows[0]["Classification_Task"]["Image_Textual_Questions"][0]["Question"] = None
     parquet.write(rows, mllmu_files.EVALUATION, tmp_path / "forget_5")
     complaint = r"row 0 of .* column Classification_Task: a question of Image_Textual_Questions wit"

@@ -365,6 +365,24 @@ def test_zero_shot(
     assert "is of few_shot False, and True is asked for" in capsys.readouterr().err
 
 
+def test_two_rows_of_one_id_have_answers_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from types import SimpleNamespace
+
+    def asking(row: int) -> Any:
+        item = SimpleNamespace(id="7", picture=SimpleNamespace(where=f"row {row}"))
+        return SimpleNamespace(set="forget", item=item, pose=0, prompt=SimpleNamespace(text="Who?"))
+
+    def complete(model: Any, processor: Any, prompts: list[Any], *args: Any) -> list[str]:
+        return [str(number) for number in range(len(prompts))]
+
+    monkeypatch.setattr(people, "complete", complete)
+    store = kept.Kept(tmp_path / "answers.partial", {})
+    plan = [asking(0), asking(1)]
+    assert people._answers(None, None, plan, 5, 2, False, store) == ["0", "1"]
+
+
 def test_an_interrupted_run_goes_on(
     data: Path, checkpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

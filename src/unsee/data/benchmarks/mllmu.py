@@ -81,15 +81,10 @@ def read_people(table: Table) -> list[Person]:
     """The people of an evaluation config, in its order.
 
     Raises:
-        UnseeError: a row lacks an ID or a question, its right answer is not among its options, or
-            two have the same ID; the message names the row.
+        UnseeError: a row lacks an ID or a question, or its right answer is not among its options;
+            the message names the row.
     """
-    people = [_person(table, row) for row in range(len(table))]
-    known: dict[str, int] = {}
-    for row, person in enumerate(people):
-        if known.setdefault(person.id, row) != row:
-            raise UnseeError(f"{table.where(row)} and row {known[person.id]} are both {person.id}")
-    return people
+    return [_person(table, row) for row in range(len(table))]
 
 
 def _person(table: Table, row: int) -> Person:

@@ -124,8 +124,12 @@ def _answers(
     prompts = [one.prompt for one in plan]
 
     def keys() -> list[str]:
-        named = [(one.prompt.text, f"{one.set} {one.item.id} {one.pose}") for one in plan]
-        return [key_of(*names, new_tokens) for names in named]
+        def shown(one: Asking) -> str:
+            """What is shown; two rows may be of one ID, so the picture's place is told too."""
+            place = one.item.picture.where if one.item.picture is not None else ""
+            return f"{one.set} {one.item.id} {one.pose} {place}"
+
+        return [key_of(one.prompt.text, shown(one), new_tokens) for one in plan]
 
     def asked(chosen: Sequence[int]) -> list[str]:
         return complete(model, processor, [prompts[n] for n in chosen], size, new_tokens, progress)
