@@ -41,7 +41,7 @@ class SMFAConfig(IdkConfig):
     """Options of SMFA."""
 
     space: ClassVar[Mapping[str, Any]] = {
-        "learning_rate": (1e-4, 1e-2),
+        "learning_rate": (3e-6, 1e-3),
         "max_steps": [200, 400, 800],
         "opposition": [2.5, 5.0, 10.0],
         "trainable": ["lora", "vision+projector"],
