@@ -181,6 +181,8 @@ def test_quantised_language_model() -> None:
     assert whole > 1.9 * eight > 1.9 * 1.7 * four
     with pytest.raises(UnseeError, match="quantize: graddiff changes the language model"):
         estimate(config, Plan(method="graddiff", quantize="4bit"))
+    plan = Plan(method="graddiff", trainable="vision+projector", batch_size=1, quantize="4bit")
+    assert estimate(config, plan).parts["language"].parameters == four
 
 
 def test_command(checkpoint_of: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from pathlib import Path
 from typing import Any
@@ -52,8 +53,12 @@ def test_methods_that_change_the_language_model(checkpoint_of: dict[str, Path]) 
 
     source = str(checkpoint_of["llava"])
     people = tiny.asked(tiny.examples(2, 2), "baker")
-    with pytest.raises(UnseeError, match="graddiff changes the language model: leave --quantize"):
+    with pytest.raises(UnseeError, match="trainable=all changes the language model: leave --quant"):
         unlearn(source, people, people, Path("out"), "graddiff", quantize="4bit")
+    if not importlib.util.find_spec("bitsandbytes"):
+        options = {"trainable": "vision+projector"}
+        with pytest.raises(UnseeError, match="this needs bitsandbytes"):
+            unlearn(source, people, people, Path("out"), "graddiff", options, quantize="4bit")
     assert not list(Path().iterdir())
 
 
