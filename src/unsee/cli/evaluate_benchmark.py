@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-NOT_HERE = (*("forget", "percent", "gold_again", "original", "further", "per_person", "pictures"),)
+NOT_HERE = "forget percent gold_again original further per_person pictures".split()
 """Options of the embedded benchmark, which mean nothing here."""
 HERE_ALONE = ("data", "forget_config", "protocol", "zero_shot", "limit", "batch_size")
 """Options of published benchmarks, which mean nothing without one."""

@@ -135,10 +135,15 @@ def in_float32(anatomy: Any) -> Iterator[None]:
 def same_language(model: Any, original: Any, processor: Any) -> bool:
     """Whether two models in memory, of the same type and on the same device, have the same W and
     say the same to text-only prompts, to the bit."""
+    (hashes, logits), (ours, said) = (fingerprint_of(m, processor) for m in (original, model))
+    return hashes == ours and _same_bits(said, logits)
+
+
+def _same_bits(one: Any, other: Any) -> bool:
+    """Whether two fp32 tensors have the same shape and bits."""
     import torch
 
-    (hashes, logits), (ours, said) = (fingerprint_of(m, processor) for m in (original, model))
-    return hashes == ours and torch.equal(said.view(torch.int32), logits.view(torch.int32))
+    return torch.equal(one.view(torch.int32), other.view(torch.int32))
 
 
 def compare(
@@ -149,8 +154,6 @@ def compare(
     trust_remote_code: bool = False,
 ) -> list[Verdict]:
     """Compares checkpoints with the original, in this process."""
-    import torch
-
     how = {"allow_pickle": allow_pickle, "trust_remote_code": trust_remote_code}
     hashes, logits = fingerprint(original, revision=revision, **how)
     verdicts = []
@@ -158,10 +161,7 @@ def compare(
         ours, said = fingerprint(checkpoint, **how)
         names = hashes.keys() | ours.keys()
         changed = sorted(name for name in names if hashes.get(name) != ours.get(name))
-        same = said.shape == logits.shape and torch.equal(
-            said.view(torch.int32), logits.view(torch.int32)
-        )
-        verdicts.append(Verdict(str(checkpoint), len(ours), changed, bool(same)))
+        verdicts.append(Verdict(str(checkpoint), len(ours), changed, _same_bits(said, logits)))
     return verdicts
 
 

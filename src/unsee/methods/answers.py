@@ -47,6 +47,20 @@ class AnswersConfig(UnlearningConfig):
         return True
 
 
+@dataclass
+class AlternatingConfig(AnswersConfig):
+    """Options of methods on answers whose sides take turns, so that a step sees one of them."""
+
+    space: ClassVar[Mapping[str, Any]] = {**AnswersConfig.space, "max_steps": [200, 400, 800]}
+
+    schedule: str = field(
+        default="alternating", metadata={"help": "when each side has its updates"}
+    )
+    max_steps: int = field(
+        default=200, metadata={"help": "updates of both sides together; -1: num_train_epochs"}
+    )
+
+
 class AnswersTrainer(UnlearningTrainer):
     """Examples need `image`, `question` and `answer`. The retain side is held by the
     cross-entropy of its answers, unless a method says otherwise."""

@@ -25,19 +25,18 @@ from transformers.utils import logging
 from unsee.anatomy.families import LANGUAGE
 from unsee.errors import UnseeError, check_counts, check_positive
 from unsee.methods import outputs, saliency
-from unsee.methods.answers import AnswersConfig, AnswersTrainer
+from unsee.methods.answers import AlternatingConfig, AnswersTrainer
 from unsee.methods.registry import Method, register
 
 logger = logging.get_logger(__name__)
 
 
 @dataclass
-class MMUnlearnerConfig(AnswersConfig):
+class MMUnlearnerConfig(AlternatingConfig):
     """Options of MMUnlearner."""
 
     space: ClassVar[Mapping[str, Any]] = {
-        **AnswersConfig.space,
-        "max_steps": [200, 400, 800],
+        **AlternatingConfig.space,
         "mask_threshold": [0.5, 1.0, 2.0],
     }
 
@@ -46,12 +45,6 @@ class MMUnlearnerConfig(AnswersConfig):
     )
     fisher_pictures: int = field(
         default=64, metadata={"help": "examples of each side that the mask is made of"}
-    )
-    schedule: str = field(
-        default="alternating", metadata={"help": "when each side has its updates"}
-    )
-    max_steps: int = field(
-        default=200, metadata={"help": "updates of both sides together; -1: num_train_epochs"}
     )
 
     def __post_init__(self) -> None:

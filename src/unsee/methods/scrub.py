@@ -9,30 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 
 from unsee.errors import UnseeError
 from unsee.methods import outputs
-from unsee.methods.answers import AnswersConfig, AnswersTrainer
+from unsee.methods.answers import AlternatingConfig, AnswersTrainer
 from unsee.methods.registry import Method, register
 
 
 @dataclass
-class ScrubConfig(AnswersConfig):
+class ScrubConfig(AlternatingConfig):
     """Options of SCRUB."""
-
-    space: ClassVar[Mapping[str, Any]] = {**AnswersConfig.space, "max_steps": [200, 400, 800]}
 
     ce_weight: float = field(
         default=1.0, metadata={"help": "weight of the retained answers' cross-entropy (>= 0)"}
-    )
-    schedule: str = field(
-        default="alternating", metadata={"help": "when each side has its updates"}
-    )
-    max_steps: int = field(
-        default=200, metadata={"help": "updates of both sides together; -1: num_train_epochs"}
     )
 
     def __post_init__(self) -> None:
