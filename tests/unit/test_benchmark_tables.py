@@ -191,33 +191,27 @@ def test_the_right_answer_in_words() -> None:
     assert Item("1", None, "Where?", "Lima").right == "Lima"
 
 
-PARTS = {"data_files": "forget_5/*.parquet"}
-
-
 @pytest.mark.parametrize(
     ("source", "config", "purpose", "asked"),
     [
-        (None, "Full", EVALUATION, ("toys/Toy-Bench", {"name": "Full"})),
-        ("my/copy", "Full", EVALUATION, ("my/copy", {"name": "Full"})),
-        (None, "ft_Data", TRAINING, ("toys/Toy-Bench", {"name": "ft_Data"})),
-        (None, "forget_5", TRAINING, ("toys/training", PARTS)),
-        ("toys/Toy-Bench", "forget_5", TRAINING, ("toys/training", PARTS)),
-        ("my/copy", "forget_5", TRAINING, ("my/copy", PARTS)),
+        (None, "Full", EVALUATION, ("toys/Toy-Bench", "Full")),
+        ("my/copy", "Full", EVALUATION, ("my/copy", "Full")),
+        (None, "ft_Data", TRAINING, ("toys/Toy-Bench", "ft_Data")),
     ],
 )
 def test_names_on_the_hub(
     source: str | None,
     config: str,
     purpose: str,
-    asked: tuple[str, dict[str, str]],
+    asked: tuple[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import datasets
 
     seen: list[Any] = []
 
-    def load(path: str, split: str, **options: str) -> Any:
-        seen.append((path, options))
+    def load(path: str, name: str, split: str) -> Any:
+        seen.append((path, name))
         rows: dict[str, list[Any]] = {"image": [None]}
         rows["question" if purpose == EVALUATION else "metadata"] = ["x"]
         return datasets.Dataset.from_dict(rows)
@@ -225,6 +219,48 @@ def test_names_on_the_hub(
     monkeypatch.setattr(datasets, "load_dataset", load)
     assert len(open_table(TOY, source, config, purpose)) == 1
     assert seen == [asked]
+
+
+@pytest.mark.parametrize("kind", ["model", "dataset"])
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [(None, "toys/training"), ("toys/Toy-Bench", "toys/training"), ("my/copy", "my/copy")],
+)
+def test_training_data_in_folders_of_the_hub(
+    source: str | None, name: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    parquet.write(learnt(1), LEARNED, tmp_path / "forget_5")
+
+    def download(repo: str, repo_type: str, allow_patterns: list[str]) -> str:
+        assert (repo, allow_patterns[0].split("/")[1]) == (name, "*.parquet")
+        if repo_type != kind:
+            raise RepositoryNotFoundError.__new__(RepositoryNotFoundError)
+        return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    assert len(open_table(TOY, source, "forget_5", TRAINING)) == 1
+    (tmp_path / "forget_5" / "train-00000-of-00001.parquet").unlink()
+    with pytest.raises(UnseeError, match=f"{name} on the hub has no folder forget_5 with parquet"):
+        open_table(TOY, source, "forget_5", TRAINING)
+
+
+def test_one_shard_is_no_table(tmp_path: Path) -> None:
+    from unsee.data.stored import open_stored
+
+    parquet.write(learnt(4), LEARNED, tmp_path / "ft_Data", shards=2)
+    first, second = sorted((tmp_path / "ft_Data").iterdir())
+    assert len(open_stored(str(first.parent), [first, second])) == 4
+    for files in ([first], [second]):
+        with pytest.raises(UnseeError, match="comes without its shard train-0000.*: give the fold"):
+            open_stored(str(first.parent), files)
+    with pytest.raises(UnseeError, match="without its shard train-00001-of-00002.*: give the fold"):
+        open_table(TOY, str(first), "ft_Data", TRAINING)
+    second.unlink()
+    with pytest.raises(UnseeError, match="without its shard train-00001-of-00002.*: download it"):
+        open_stored(str(first.parent), [first])
 
 
 def test_a_config_that_the_hub_does_not_have(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,6 +76,26 @@ def test_without_a_picture_there_are_no_questions_about_it(tmp_path: Path) -> No
     bare, other = read_people(open_table(MLLMU, str(tmp_path), "forget_5"))
     assert bare.items(CLOZE, IMAGE) == [] and len(bare.items(CLOZE, TEXT)) == 1
     assert len(other.items(CLOZE, IMAGE)) == 2
+    posed = mllmu_files.posed([0, 1])
+    posed[0]["images"] = None
+    posed[0]["Mask_Task"] = [None, *posed[0]["Mask_Task"]]
+    parquet.write(posed, mllmu_files.POSES, tmp_path / "Test_Set")
+    bare, *_ = read_people(open_table(MLLMU, str(tmp_path), "Test_Set"))
+    assert bare.items(CLOZE, IMAGE) == [] and len(bare.items(CLOZE, TEXT)) == 1
+
+
+def test_whose_lessons_are_whose(tmp_path: Path) -> None:
+    rows = mllmu_files.learnt([0, 1, 2])
+    for row in rows:
+        row["image"]["path"] = "image.png"
+    parquet.write(rows, mllmu_files.TRAINING, tmp_path / "ft_Data")
+    found = training_rows(str(tmp_path), "ft_Data")
+    assert list(dict.fromkeys(row["id"] for row in found)) == ["0", "1", "2"]
+    for row in rows:
+        row["metadata"] = json.dumps([{"Question": "Born?", "Answer": 1990}])
+    parquet.write(rows, mllmu_files.TRAINING, tmp_path / "same" / "ft_Data")
+    found = training_rows(str(tmp_path / "same"), "ft_Data")
+    assert [(row["id"], row["answer"]) for row in found] == 3 * [("image", "1990")]
 
 
 @pytest.mark.parametrize(

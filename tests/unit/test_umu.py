@@ -60,6 +60,10 @@ def test_both_notations(data: Path) -> None:
             {"Classify": "{'unimodal': {'a': {'question': 'W?', 'answer': 'X', 'options': {}}}}"},
             "column Classify, 'a': the right answer 'X' is none of its options",
         ),
+        (
+            {"Classify": "{'unimodal': {'a': {'question': 'W', 'answer': 'X', 'options': {'0':'X'}}}}"},
+            "column Classify, 'a': the option '0' is no capital letter",
+        ),
         ({"ID": None}, "row 0 of forget_5 .* has no ID"),
     ],
 )
@@ -68,6 +72,29 @@ def test_wrong_rows_are_named(tmp_path: Path, change: dict[str, Any], message: s
     parquet.write([row], umu_files.COLUMNS, tmp_path / "forget_5")
     with pytest.raises(UnseeError, match=message):
         read_people(open_table(UMU, str(tmp_path), "forget_5"))
+
+
+def test_the_shapes_of_mllmu_are_read_too(tmp_path: Path) -> None:
+    options = {"A": "Oslo", "B": "Lima"}
+    choice = {"Question": "Which city?", "Options": options, "Correct_Answer": "B"}
+    gaps = [
+        {"Question": "Ada is of __.", "Ground_Truth": "Lima", "Type": "Pure_Text"},
+        {"Question": "She is of __.", "Ground_Truth": "Lima", "Type": "Image_Textual"},
+    ]
+    listed = {"question": "Which?", "answer": "B: Lima", "options": ["Oslo", "Lima"]}
+    row = umu_files.person(1) | {
+        "Classify": json.dumps({"Image_Textual_Questions": [choice], "Pure_Text_Questions": []}),
+        "Cloze": json.dumps(gaps),
+    }
+    other = umu_files.person(2) | {"Classify": json.dumps({"unimodal": {"c": listed}})}
+    parquet.write([row, other], umu_files.COLUMNS, tmp_path / "forget_5")
+    one, two = read_people(open_table(UMU, str(tmp_path), "forget_5"))
+    [shown] = one.items(CLASSIFICATION, IMAGE)
+    assert (shown.question, shown.answer, shown.right) == ("Which city?", "B", "Lima")
+    assert [i.question for i in one.items(CLOZE, IMAGE)] == ["She is of __."]
+    assert [i.answer for i in one.items(CLOZE, TEXT)] == ["Lima"]
+    [named] = two.items(CLASSIFICATION, TEXT)
+    assert named.options == (("A", "Oslo"), ("B", "Lima")) and named.answer == "B"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+from unsee.data.benchmarks.tables import check_whole
 from unsee.data.rows import IMAGE
 from unsee.errors import UnseeError
 
@@ -77,6 +78,7 @@ def open_stored(source: str, files: list[Path] | None = None) -> Any:
     split = rest[-1] if rest else None
     try:
         if files is not None:
+            check_whole(files)
             _check_one_table(source, files)
             # `datasets` makes a copy, which must not outlive the request to forget.
             copies = mkdtemp(prefix="unsee-")

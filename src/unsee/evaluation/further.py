@@ -57,9 +57,10 @@ def lettered(question: Question, seed: int = 0) -> Question:
 
 def parsed_letter(text: str, options: int) -> str | None:
     """The letter that an answer names: alone, or as in `B.`, `(B)`, `Answer: B`; None if there is
-    none or several."""
+    none or several. The article of `A baker` is none."""
     offered = LETTERS[:options]
-    found = set(re.findall(rf"(?<![A-Za-z])([{offered}])(?![A-Za-z])", text))
+    words = re.sub(r"\bA(?= (?!or\b|and\b)[a-z])", "", text)
+    found = set(re.findall(rf"(?<![A-Za-z])([{offered}])(?![A-Za-z])", words))
     return found.pop() if len(found) == 1 else None
 
 

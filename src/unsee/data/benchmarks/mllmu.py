@@ -134,23 +134,29 @@ def _questions(table: Table, row: int, read: Mapping[str, Any]) -> Iterator[Item
 def training_items(table: Table) -> Iterator[Item]:
     """The questions of a training config, each with its picture.
 
-    The `id` of an item is the name of the picture's file without suffix, or the number of the row:
-    training data names nobody.
+    The `id` of an item is the name of the picture's file without suffix, unless rows that teach
+    different things share one or have none; then it is the number of the row. Training data names
+    nobody.
 
     Raises:
         UnseeError: a row holds no picture, or no list of questions with answers.
     """
-    for row in range(len(table)):
+    files = [table.cell(row, "image") for row in range(len(table))]
+    names = [PurePath((file or {}).get("path") or "").stem for file in files]
+    taught: dict[str, set[str]] = {}
+    for row, name in enumerate(names):
+        taught.setdefault(name, set()).add(str(table.cell(row, "metadata")))
+    if "" in taught or any(len(lessons) > 1 for lessons in taught.values()):
+        names = [str(row) for row in range(len(table))]
+    for row, name in enumerate(names):
         pairs, where = table.json(row, "metadata"), table.where(row, "metadata")
         picture = picture_to_learn(table, row, table[row]["image"])
-        path = table.cell(row, "image").get("path")
-        name = PurePath(path).stem if path else str(row)
         if not isinstance(pairs, list) or not pairs:
             raise UnseeError(f"{where} holds no list of questions with answers")
         for pair in pairs:
             if not isinstance(pair, dict) or not pair.get("Question") or not pair.get("Answer"):
                 raise UnseeError(f"{where}: {pair!r} is no Question with an Answer")
-            yield Item(name, picture, pair["Question"], pair["Answer"])
+            yield Item(name, picture, str(pair["Question"]), str(pair["Answer"]))
 
 
 def training_rows(source: str | None, config: str = "ft_Data") -> ItemRows:

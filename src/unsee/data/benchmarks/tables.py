@@ -79,7 +79,7 @@ class Table:
         if _holds_pictures(scalar.type):
             return self._picture(row, column, None, scalar)
         if _holds_pictures(getattr(scalar.type, "value_type", None)):
-            shown = [self._picture(row, column, i, s) for i, s in enumerate(scalar)]
+            shown = [] if not scalar.is_valid else [self._picture(row, column, i, s) for i, s in enumerate(scalar)]
             return [picture for picture in shown if picture is not None]
         return scalar.as_py()
 
@@ -103,7 +103,7 @@ def entries(value: Any) -> list[dict[str, Any]]:
     """A list of structs; older versions of `datasets` store it as a struct of lists."""
     if isinstance(value, dict):
         return [dict(zip(value, row, strict=True)) for row in zip(*value.values(), strict=True)]
-    return list(value or ())
+    return [entry for entry in value or () if entry is not None]
 
 
 def open_table(
@@ -176,6 +176,7 @@ def _opened(benchmark: Benchmark, source: str | None, config: str, purpose: str)
     if path.is_file():
         if path.suffix != ".parquet":
             raise UnseeError(f"{path} is no parquet file: give a .parquet file or a folder of them")
+        check_whole([path])
         return Table(config, source, read_parquet([path]))
     files = _files(benchmark, path, config, purpose)
     if not files:
@@ -212,6 +213,7 @@ def _files(benchmark: Benchmark, folder: Path, config: str, purpose: str) -> lis
         if splits:
             raise UnseeError(f"{home / config} has no split {SPLIT!r}: it has {', '.join(splits)}")
         if loose:
+            check_whole(loose)
             return loose
     return _shards(folder, SPLIT) if folder.name == config else []
 
@@ -245,6 +247,23 @@ def _shards(folder: Path, name: str) -> list[Path]:
     return [files[number] for number in range(count)]
 
 
+def check_whole(files: Sequence[Path]) -> None:
+    """Refuses a part of the shards `NAME-00000-of-0000N.parquet` of a table.
+
+    Raises:
+        UnseeError: one of them is missing; the message names it.
+    """
+    there = {file.absolute() for file in files}
+    for file in sorted(there):
+        shard = SHARD.match(file.name)
+        for number in range(int(shard["count"]) if shard else 0):
+            other = f"{shard['name']}-{number:05d}-of-{shard['count']}.parquet" if shard else ""
+            if file.with_name(other) not in there:
+                given = file.with_name(other).exists()
+                mend = f"give the folder {file.parent}" if given else "download it again"
+                raise UnseeError(f"{file} comes without its shard {other}: {mend}")
+
+
 def _from_hub(benchmark: Benchmark, source: str | None, config: str, purpose: str) -> Table:
     if source is not None and (source.startswith((".", "/", "~")) or source.count("/") != 1):
         raise UnseeError(f"there is no folder or file {source}")
@@ -255,9 +274,11 @@ def _from_hub(benchmark: Benchmark, source: str | None, config: str, purpose: st
     name = benchmark.training_hub if moved and source in (None, benchmark.hub) else source
     name = name or benchmark.hub
     try:
-        # The training data of the splits are plain folders, no configs.
-        asked = {"data_files": f"{config}/*.parquet"} if moved else {"name": config}
-        return Table(config, name, load_dataset(name, split=SPLIT, **asked).with_format("arrow"))
+        if moved:
+            return Table(config, name, _from_folder_on_the_hub(name, config))
+        return Table(config, name, load_dataset(name, config, split=SPLIT).with_format("arrow"))
+    except UnseeError:
+        raise
     except ValueError as error:
         try:
             there = f"it has {', '.join(get_dataset_config_names(name))}"
@@ -269,6 +290,28 @@ def _from_hub(benchmark: Benchmark, source: str | None, config: str, purpose: st
         raise UnseeError(
             f"{name} ({config}) can't be had from the hub: {first}; download it and give the folder"
         ) from error
+
+
+def _from_folder_on_the_hub(name: str, config: str) -> Any:
+    """A folder of parquet in a repository of models, as MLLMU-Bench's training data of the splits
+    is stored, or else of datasets.
+
+    Raises:
+        UnseeError: the repository has no such folder, or a shard is missing.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    wanted = [f"{config}/*.parquet"]
+    try:
+        folder = snapshot_download(name, repo_type="model", allow_patterns=wanted)
+    except RepositoryNotFoundError:
+        folder = snapshot_download(name, repo_type="dataset", allow_patterns=wanted)
+    place = Path(folder) / config
+    files = _shards(place, SPLIT) or sorted(place.glob("*.parquet"))
+    if not files:
+        raise UnseeError(f"{name} on the hub has no folder {config} with parquet files")
+    return read_parquet(files)
 
 
 def _wrong_purpose(benchmark: Benchmark, config: Config, purpose: str) -> str:

@@ -8,12 +8,15 @@ literal, which is what the released code reads.
                                    "muitimodal" (so spelt in the released code): {key: {…}}}
     MM_QA, UM_QA                  {"question": {key: …}, "answer": {key: …}}
 
-We know these shapes from the released code alone: no row of the data was at hand.
+We know these shapes from the released code alone: no row of the data was at hand. Those of
+MLLMU-Bench, on which it builds, are read too: `Image_Textual_Questions` and `Pure_Text_Questions`,
+lists of questions with a `Type`, `Correct_Answer` and `Ground_Truth`.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -33,6 +36,9 @@ from unsee.data.benchmarks.training import ItemRows
 from unsee.errors import UnseeError
 
 SIDES = {"muitimodal": IMAGE, "multimodal": IMAGE, "unimodal": TEXT}
+OF_MLLMU = {"Image_Textual": IMAGE, "Pure_Text": TEXT}
+ANSWERS = ("answer", "correct_answer", "ground_truth")
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 TASKS = {"Classify": CLASSIFICATION, "Cloze": CLOZE, "Generation": GENERATION}
 LESSONS = {"MM_QA": IMAGE, "UM_QA": TEXT}
 REAL = "Real_Person_Set"
@@ -101,31 +107,56 @@ def _person(table: Table, row: int) -> Person:
     questions: list[Item] = []
     for column, kind in TASKS.items():
         where = table.where(row, column)
-        sides = _read(table, row, column, read[column])
-        if not isinstance(sides, Mapping) or not set(sides) & set(SIDES):
-            raise UnseeError(f"{where} holds no questions under {' and '.join(SIDES)}")
-        for side in [side for side in SIDES if side in sides]:
-            for key, asked in _keyed(sides[side]).items():
-                questions.append(_item(str(read["ID"]), where, kind, SIDES[side], key, asked))
+        for direction, key, asked in _asked(_read(table, row, column, read[column]), where):
+            questions.append(_item(str(read["ID"]), where, kind, direction, key, asked))
     return Person(identity(table, row, read), pictures, tuple(questions), table, row)
+
+
+def _asked(value: Any, where: str) -> list[tuple[str, str, Any]]:
+    """(direction, key, question) of all questions of a cell."""
+    if isinstance(value, list) and all(
+        isinstance(one, Mapping) and one.get("Type") in OF_MLLMU for one in value
+    ):
+        counts = dict.fromkeys(OF_MLLMU, 0)
+        found = []
+        for one in value:
+            found.append((OF_MLLMU[one["Type"]], str(counts[one["Type"]]), one))
+            counts[one["Type"]] += 1
+        return found
+    named = {f"{kind}_Questions": direction for kind, direction in OF_MLLMU.items()}
+    sides = {**SIDES, **named}
+    if not isinstance(value, Mapping) or not set(value) & set(sides):
+        raise UnseeError(f"{where} holds no questions under {' and '.join(SIDES)}")
+    return [
+        (direction, key, asked)
+        for side, direction in sides.items()
+        for key, asked in _keyed(value.get(side)).items()
+    ]
 
 
 def _item(who: str, where: str, kind: str, direction: str, key: str, asked: Any) -> Item:
     fields = {str(k).lower(): v for k, v in asked.items()} if isinstance(asked, Mapping) else {}
-    question, answer = fields.get("question"), fields.get("answer")
+    question = fields.get("question")
+    answer = next((fields[name] for name in ANSWERS if fields.get(name)), None)
     if not question or not answer:
         raise UnseeError(f"{where}: {key!r} is no question with an answer")
     options: tuple[tuple[str, str], ...] = ()
     if kind == CLASSIFICATION:
         offered = fields.get("options")
-        options = tuple(sorted(_keyed(offered).items())) if offered else ()
+        if isinstance(offered, Mapping):
+            options = tuple(sorted((str(k), str(v)) for k, v in offered.items()))
+        else:
+            options = tuple(zip(LETTERS, map(str, offered or ()), strict=False))
+        for letter, _ in options:
+            if letter not in LETTERS:
+                raise UnseeError(f"{where}, {key!r}: the option {letter!r} is no capital letter")
         answer = _letter(str(answer), dict(options), f"{where}, {key!r}")
     return Item(who, None, str(question), str(answer), options, kind, direction, {"key": key})
 
 
 def _letter(answer: str, options: Mapping[str, str], where: str) -> str:
-    """The letter of `B`, `B. Oslo` or `Oslo`."""
-    letter = answer.split(".")[0].strip()
+    """The letter of `B`, `B. Oslo`, `B: Oslo`, `B) Oslo` or `Oslo`."""
+    letter = re.split(r"[.:)]", answer)[0].strip()
     if letter in options:
         return letter
     for letter, text in options.items():

@@ -27,14 +27,18 @@ def first_character(said: str, letters: Sequence[str]) -> str | None:
 
 
 def chosen_letter(said: str, letters: Sequence[str]) -> str | None:
-    """The letter that an answer names: at its beginning, standing alone (`B`, `b.`, `B: Oslo`),
-    else the only capital letter that stands alone (`The answer is B`); None otherwise."""
+    """The letter that an answer names: at its beginning, standing alone (`B`, `b.`, `B: Oslo`,
+    `B because A is wrong`) or called so (`option b`), else the only capital letter that stands alone
+    (`The answer is B`); None otherwise, as for `A baker`."""
     text = said.strip()
     alone = re.match(r"[(\[]?([A-Za-z])(?:[).:,\]]|\s*$|\s*\n)", text)
-    if alone and alone[1].upper() in letters:
-        return alone[1].upper()
-    found = parsed_letter(text, len(letters))
-    return found if found is not None and found in letters else None
+    first = re.match(r"([B-HJ-Z])\s+(?!or\b|and\b)", text)  # A and I are words
+    called = re.search(r"\b(?:option|letter|answer is)\s+[(\[]?([a-zA-Z])\b(?!\s+\w)", text)
+    for found in (alone, first, called):
+        if found and found[1].upper() in letters:
+            return found[1].upper()
+    only = parsed_letter(text, len(letters))
+    return only if only is not None and only in letters else None
 
 
 def filled(said: str, truth: str) -> bool:
