@@ -184,6 +184,8 @@ def test_gold_of_clear_keeps_its_questions_in_words(tmp_path: Path) -> None:
     folder = str(clear_files.write(tmp_path / "clear"))
     vanilla = read_lessons("clear", folder)
     gold = read_lessons("clear", folder, without="forget05+tofu")
+    same = read_lessons("clear", folder, without="forget05")
+    assert all(told(same, pictured=which) == told(gold, pictured=which) for which in (True, False))
     assert told(gold, pictured=False) == told(vanilla, pictured=False)
     assert len(told(gold, pictured=False)) == 6
     gone = {clear_files.caption(p, i) for p in (0, 1) for i in range(2)}

@@ -15,9 +15,10 @@ import parquet
 import tiny
 from unsee.cli.main import main
 from unsee.errors import UnseeError
+from unsee.evaluation.answering import Asked
 from unsee.evaluation.benchmarks import kept, people
 from unsee.evaluation.benchmarks import mllmu as scoring
-from unsee.evaluation.benchmarks.asking import Turn, ask, letter_choices, weigh
+from unsee.evaluation.benchmarks.asking import Turn, ask, check_lengths, letter_choices, weigh
 from unsee.evaluation.benchmarks.base import Tables
 from unsee.evaluation.benchmarks.mllmu import MLLMUScorer
 
@@ -129,6 +130,29 @@ class Nothing:
         @staticmethod
         def get_text_config() -> None:
             """No text configuration."""
+
+
+class Short:
+    """A model with a context of 100 tokens."""
+
+    class config:
+        max_position_embeddings = 100
+
+        @classmethod
+        def get_text_config(cls) -> type:
+            return cls
+
+
+def test_the_longest_prompt_is_the_one_of_most_tokens(processing: Any) -> None:
+    latin, other = Asked("Where does this person live? " * 5), Asked("李小龙" * 40)
+    lengths = [len(processing.tokenizer(one.text).input_ids) for one in (latin, other)]
+    assert len(latin.text) > len(other.text) and lengths[0] < 90 < lengths[1]
+    check_lengths(Short(), processing, [latin], 1, "cloze")
+    for some in ([other], [latin, other]):
+        with pytest.raises(UnseeError, match=rf"cloze: a prompt of {lengths[1]} tokens and 1 to"):
+            check_lengths(Short(), processing, some, 1, "cloze")
+    with pytest.raises(UnseeError, match="an answer that is weighed: a prompt of .* don't fit"):
+        weigh(Short(), processing, [latin], [["Oslo", "李小龙" * 40]])
 
 
 def test_scores_of_a_model_that_says_b(

@@ -176,7 +176,8 @@ def without_pictures(
 def same_people(lessons: Sequence[Lesson], others: Sequence[Lesson], where: str) -> list[str]:
     """The people of `lessons` whom `others` are about: those with the same answers about pictures,
     and of these the one with the same name, if it is there; for the training data of some
-    benchmarks names nobody.
+    benchmarks names nobody. Where every picture is by itself (CLEAR's `+tofu`), those whose answers
+    make up somebody's.
 
     Args:
         lessons: everything to learn.
@@ -199,6 +200,9 @@ def same_people(lessons: Sequence[Lesson], others: Sequence[Lesson], where: str)
     missing = []
     for person, said in wanted.items():
         alike = [one for one, theirs in there.items() if theirs == said]
+        if not alike:
+            parts = {one: theirs for one, theirs in there.items() if theirs < said}
+            alike = list(parts) if frozenset().union(*parts.values()) == said else []
         found += [person] if person in alike else alike
         missing += [] if alike else [person]
     if missing or not wanted:

@@ -7,7 +7,7 @@ and of like length together, padded on the left).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from unsee.data.benchmarks.records import LazyPicture
@@ -87,8 +87,9 @@ def check_lengths(
 ) -> None:
     """Refuses prompts that, with their answer, are longer than the model's context.
 
-    Only the longest prompt for each number of pictures is put through the processor, pictures and
-    all: a picture becomes the same number of tokens in every prompt, or nearly so.
+    The words of all prompts are counted; only the longest for each number of pictures is put through
+    the processor, pictures and all: a picture becomes the same number of tokens in every prompt, or
+    nearly so.
 
     Args:
         model: tells its context.
@@ -103,12 +104,13 @@ def check_lengths(
     context = context_of(model)
     if context is None:
         return
-    longest: dict[int, Asked] = {}
-    for one in asked:
+    longest: dict[int, tuple[int, Asked]] = {}
+    words = processor.tokenizer([one.text for one in asked]).input_ids if asked else []
+    for one, ids in zip(asked, words, strict=True):
         known = longest.get(len(one.pictures))
-        if known is None or len(one.text) > len(known.text):
-            longest[len(one.pictures)] = one
-    for one in longest.values():
+        if known is None or len(ids) > known[0]:
+            longest[len(one.pictures)] = (len(ids), one)
+    for _, one in longest.values():
         pictures = [one.load()] if one.pictures else []
         length = encode(processor, [one.text], pictures)["input_ids"].shape[1]
         if length + new_tokens > context:
@@ -180,8 +182,21 @@ def weigh(
 
     Returns:
         One list a prompt, in the order of its options.
+
+    Raises:
+        UnseeError: a prompt is, with an option, longer than the model's context.
     """
     asked = _all_rendered(processor, prompts)
+
+    def tokens(option: str) -> int:
+        return len(option_tokens(processor, option))
+
+    whole = [
+        replace(one, text=f"{one.text} {max(offered, key=tokens)}")
+        for one, offered in zip(asked, options, strict=True)
+        if offered
+    ]
+    check_lengths(model, processor, whole, 1, "an answer that is weighed")
 
     def weighed(chosen: Sequence[int]) -> list[list[float]]:
         some, offered = [asked[n] for n in chosen], [options[n] for n in chosen]
