@@ -14,6 +14,10 @@ class UnseeError(Exception):
     """
 
 
+class Diverged(UnseeError):
+    """Training ran away: a loss, a weight or an answer's likelihood is not finite."""
+
+
 def check_offered(config: Any, **offered: Collection[str]) -> None:
     """Refuses fields that hold none of the values on offer.
 

@@ -9,7 +9,8 @@ import torch
 
 from unsee import sharding
 from unsee.adapter_folder import save_adapter
-from unsee.errors import UnseeError
+from unsee.checkpoints import last_checkpoint
+from unsee.errors import Diverged, UnseeError
 
 TRAINED, OPTIMIZER, SCHEDULER = "trained.safetensors", "optimizer.pt", "scheduler.pt"
 
@@ -20,6 +21,8 @@ class ExactResume:
     The Trainer's own resume matches names in the file with names in memory. For multimodal models
     these differ (`save_pretrained` writes the hub's), so it goes on from the untrained weights with
     no more than a warning. This is also smaller: what is frozen is not written again and again.
+
+    Weights that are not finite are never written: the checkpoint before them stays the last.
 
     Sharded weights and their optimiser's state are gathered and written as one process would; so a
     run goes on with another number of processes, sharded or not.
@@ -46,6 +49,13 @@ class ExactResume:
                 trainer.processing_class.save_pretrained(folder)
             return None
         weights = {n: sharding.whole(p) for n, p in _trained(trainer.model).items()}
+        for name, weight in weights.items():
+            if not torch.isfinite(weight).all():
+                last = last_checkpoint(Path(trainer.args.output_dir))
+                raise Diverged(
+                    f"{name} is not finite at step {trainer.state.global_step}: lower the learning "
+                    f"rate; the last good checkpoint is {last or 'the model that was begun with'}"
+                )
         if trainer.args.should_save:
             from safetensors.torch import save_file
 

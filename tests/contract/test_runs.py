@@ -15,7 +15,7 @@ from cases import FAMILIES, has_adapters, methods, methods_and_families, soon, t
 import tiny
 from unsee.errors import UnseeError
 from unsee.evaluation import frozen
-from unsee.methods.registry import Method, list_methods
+from unsee.methods.registry import Method, get_method, list_methods
 from unsee.methods.run import unlearn
 
 OPTIONS = {"max_steps": 6, "save_steps": 3, "per_device_train_batch_size": 2}
@@ -206,6 +206,33 @@ def test_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(
         with pytest.raises(UnseeError, match=r"the loss is nan at step 4: lower the learning rate"):
             run(method, "llava", output)
     assert not output.exists()
+    kept = tiny.weights(tmp_path / "out.unfinished/checkpoint-3")
+    assert kept and all(torch.isfinite(tensor).all() for tensor in kept.values())
+    run(method, "llava", output)
+    assert tiny.same_weights(output, whole(method, "llava"))
+
+
+@pytest.mark.parametrize("name", ["vkd", "graddiff"])
+def test_no_checkpoint_is_written_of_weights_that_are_not_finite(
+    name: str, run: Run, whole: Any, tmp_path: Path
+) -> None:
+    method = get_method(name)
+    trainer_class, _ = method.classes()
+    original = trainer_class.forget_loss
+
+    def broken(self: Any, *args: Any) -> torch.Tensor:
+        loss = original(self, *args)
+        if self.state.global_step < 5:
+            return loss
+        trained = self.model.get_parameter(self.trained[0])
+        return loss + (0 * trained.sum()).sqrt()  # 0, and its gradient is nan
+
+    output = tmp_path / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer_class, "forget_loss", broken)
+        complaint = "is not finite at step 6: lower the .* checkpoint is in .*checkpoint-3"
+        with pytest.raises(UnseeError, match=complaint):
+            run(method, "llava", output)
     kept = tiny.weights(tmp_path / "out.unfinished/checkpoint-3")
     assert kept and all(torch.isfinite(tensor).all() for tensor in kept.values())
     run(method, "llava", output)

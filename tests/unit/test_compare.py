@@ -13,7 +13,7 @@ import tiny
 from unsee.cli.main import main
 from unsee.data.faces.benchmark import Faces
 from unsee.data.faces.splits import TEST_POOL, make_split
-from unsee.errors import UnseeError
+from unsee.errors import Diverged, UnseeError
 from unsee.methods.registry import list_methods
 from unsee.models import shipped
 from unsee.report.docs import filled
@@ -21,7 +21,7 @@ from unsee.report.leaderboard import grid, write_leaderboard
 from unsee.studies import compare as study
 from unsee.studies import trial, tune
 from unsee.studies.compare import compare, references, summary
-from unsee.studies.ledger import Ledger
+from unsee.studies.ledger import Ledger, fingerprint
 from unsee.studies.settings import read_settings, settings_text
 
 GROUPS = ("forget", "retain", "lookalike", "visible/forget", "visible/retain", "visible/stranger")
@@ -72,8 +72,14 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
             assert not set(split.retain) & set(TEST_POOL)
         calls.append((method, dict(options)))
         if method == "npo":
-            raise UnseeError("the loss is nan")
-        return {**scores(method), "seconds": 1.0}, []
+            raise Diverged("the loss is nan")
+        more = {}
+        if keep:
+            keep.mkdir(parents=True, exist_ok=True)
+            (keep / "config.json").touch()
+            (keep / "model.safetensors").write_text(json.dumps(options))
+            more = {"checkpoint": fingerprint(str(keep))}
+        return {**scores(method), "seconds": 1.0, **more}, []
 
     monkeypatch.setattr(study, "FRESH", False)
     monkeypatch.setattr(trial, "ask", ask)
@@ -135,7 +141,8 @@ def test_rows_are_kept_and_other_options_are_measured_anew(
     assert [name for name, _ in tried] == ["vkd", "npo", "ga"]
     assert [r["method"] for r in rows] == ["gold", "vanilla", "vkd", "npo", "ga"]
     assert rows[2]["gold_gap"] == pytest.approx(20) and rows[2]["fidelity"] == "reconstruction"
-    assert rows[3]["failed"] == "the loss is nan"
+    assert rows[3]["failed"] == "the loss is nan" and rows[3]["diverged"]
+    assert [r.get("broken") for r in rows] == [None, False, False, None, True]
     settings = {"vkd": {"learning_rate": 2e-3}}
     rows = compare(models, output, None, ("vkd",), settings=settings, say=quiet).rows
     assert tried[3:] == [("vkd", {"learning_rate": 2e-3})]
@@ -153,22 +160,63 @@ def test_rows_are_kept_and_other_options_are_measured_anew(
         compare(models, output, None, ("vkd",), say=quiet)
 
 
-def test_what_ran_out_of_memory_is_tried_again(
-    models: Path, tried: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (MemoryError(), "out of memory: MemoryError"),
+        (OSError(28, "No space left on device"), "[Errno 28] No space left on device"),
+        (UnseeError("a library is missing"), "a library is missing"),
+    ],
+)
+def test_what_the_method_is_not_to_blame_for_is_tried_again(
+    error: Exception,
+    told: str,
+    models: Path,
+    tried: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     output, quiet, attempt = tmp_path / "rows.json", lambda line: None, trial.attempt
 
-    def too_large(*args: Any, **kwargs: Any) -> Any:
-        raise MemoryError
+    def failing(*args: Any, **kwargs: Any) -> Any:
+        raise error
 
-    monkeypatch.setattr(trial, "attempt", too_large)
+    monkeypatch.setattr(trial, "attempt", failing)
     rows = compare(models, output, None, ("vkd",), say=quiet).rows
-    assert rows[-1]["failed"] == "out of memory: MemoryError"
+    assert rows[-1]["failed"] == told
     monkeypatch.setattr(trial, "attempt", attempt)
     for _ in range(2):
         rows = compare(models, output, None, ("vkd",), say=quiet).rows
         assert [name for name, _ in tried] == ["vkd"] and "failed" not in rows[-1]
     assert grid(rows)[-1][0] == "vkd"
+
+
+def test_a_checkpoint_that_is_kept_is_the_one_of_its_row(
+    models: Path, tried: Any, tmp_path: Path
+) -> None:
+    output, keep = tmp_path / "rows.json", tmp_path / "kept"
+    for rate in (1e-5, 2e-5, 1e-5):
+        for _ in range(2):
+            settings = {"vkd": {"learning_rate": rate}}
+            how: dict[str, Any] = {"settings": settings, "say": lambda line: None}
+            [*_, newest] = compare(models, output, None, ("vkd",), keep=keep, **how).rows
+        assert newest["checkpoint"] == fingerprint(str(keep / "seed0/test/vkd"))
+        assert newest["trained_with"]["learning_rate"] == rate
+    assert [options["learning_rate"] for _, options in tried] == [1e-5, 2e-5, 1e-5]
+    with pytest.raises(UnseeError, match=r"rows.json is no folder that can be written to"):
+        compare(models, output, None, ("vkd",), keep=output / "kept", say=lambda line: None)
+
+
+def test_answers_without_a_likelihood_are_no_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Model:
+        def named_parameters(self) -> list[Any]:
+            return []
+
+    rows = [{"option_log_likelihoods": [-1.0, float("nan")]}]
+    monkeypatch.setattr(trial, "train", lambda *args: (Model(), None, None, None))
+    monkeypatch.setattr(trial, "evaluate_faces", lambda *a, **k: ({}, rows))
+    with pytest.raises(Diverged, match="answers have no finite likelihood"):
+        trial.attempt("m", "vkd", {}, Faces(progress=False), make_split("3,17"), "test")
 
 
 def test_summary_is_over_the_seeds_that_have_a_gold_and_the_newest_row_counts() -> None:
@@ -204,6 +252,13 @@ def test_references_come_first_broken_rows_last_and_failed_ones_behind(tmp_path:
     write_leaderboard(tmp_path / "out", [*rows, row("<b>", 0, 5)])
     html = (tmp_path / "out/leaderboard.html").read_text()
     assert "&lt;b&gt;" in html and '<th scope="row">ga (broken)</th>' in html
+    larger = {"forget_ratio": 15}
+    both = [*rows, *({**one, **larger} for one in (row("gold", 0, 1), row("rmu", 0, 3)))]
+    assert "rmu" in write_leaderboard(tmp_path / "out", both, 15)
+    for name in ("md", "html"):
+        page = (tmp_path / f"out/leaderboard.{name}").read_text()
+        assert page.index("5 % of the known") < page.index("npo") < page.index("15 % of the known")
+        assert page.index("15 % of the known") < page.index("rmu")
 
 
 def test_demo_people_are_compared_with_the_shipped_models(tmp_path: Path) -> None:
@@ -318,7 +373,10 @@ def test_trials_are_kept_the_best_is_chosen_and_broken_ones_are_not(
     assert "no trial of npo could be run: no settings are written" in out
     text = (tmp_path / "settings/kl_min.yaml").read_text()
     first, second, *_ = text.splitlines()
-    assert first == f"# unsee tune kl_min --models {models} --seeds 0 --trials 2"
+    assert first == (
+        f"# unsee tune kl_min --models {models} --seeds 0 --trials 2 --output tuning.json "
+        "--settings settings"
+    )
     assert second == "# gap to gold 20.0 points on validation people; trial 1 of 2"
     assert read_settings(tmp_path / "settings")["kl_min"]["learning_rate"] == 3e-5
     assert not (tmp_path / "settings/npo.yaml").exists()

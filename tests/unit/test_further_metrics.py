@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from unsee.cli.main import main
+from unsee.data.faces.facts import ABSTAIN
 from unsee.data.records import PRIVATE, PictureKey, Question
 from unsee.errors import UnseeError, optional
 from unsee.evaluation.further import lettered, parsed_letter, verification_auc
@@ -36,7 +37,7 @@ ROWS = [row([0.25, 0.04, 0.01], [2, 2, 1]), row([0.1, 0.4, 0.2], [1, 1, 1])]
 
 def test_choice_and_probability_among_the_options() -> None:
     assert choice_accuracy(ROWS) == 0.5
-    assert answer_probability(ROWS) == pytest.approx((0.25 / 0.3 + 0.1 / 0.7) / 2)
+    assert answer_probability(ROWS) == pytest.approx((0.5 / 0.71 + 0.1 / 0.7) / 2)  # per token
     assert choice_accuracy([row([0.1, 0.4, 0.2], [1, 1, 1], "b")]) == 1
 
 
@@ -44,6 +45,8 @@ def test_truth_ratio_is_per_token_and_per_question() -> None:
     wrong, right = [(0.2 + 0.01) / 2, 0.3], [0.5, 0.1]
     assert truth_ratios(ROWS).tolist() == pytest.approx([0.105 / 0.5, 0.3 / 0.1])
     assert truth_ratio_released(ROWS) == pytest.approx(sum(wrong) / sum(right))
+    refusing = {**ROWS[1], "options": ["a", "b", ABSTAIN]}
+    assert truth_ratios([refusing]).tolist() == pytest.approx([0.4 / 0.1])
     destroyed = {**ROWS[0], "option_log_likelihoods": [-1e6, -10.0, -20.0]}
     assert truth_ratios([destroyed]) == pytest.approx([1e300], rel=1)
 

@@ -61,7 +61,7 @@ def test_both_notations(data: Path) -> None:
             "column Classify, 'a': the right answer 'X' is none of its options",
         ),
         (
-            {"Classify": "{'unimodal': {'a': {'question': 'W', 'answer': 'X', 'options': {'0':'X'}}}}"},
+            {"Classify": "{'unimodal': {'a': {'question': '?', 'answer': 1, 'options': {0: 1}}}}"},
             "column Classify, 'a': the option '0' is no capital letter",
         ),
         ({"ID": None}, "row 0 of forget_5 .* has no ID"),

@@ -6,6 +6,7 @@ import argparse
 import shlex
 from pathlib import Path
 
+OUTPUT, SETTINGS = "runs/tuning.json", "runs/settings"
 INTERRUPTED = "run the same command again: the trials that are finished are kept"
 
 EXAMPLES = """\
@@ -31,11 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--people", choices=["validation", "demo"], default="validation", help="who is forgotten"
     )
     parser.add_argument("--jobs", type=int, default=1, help="methods at a time (default: 1)")
+    parser.add_argument("--output", default=OUTPUT, help=f"result file (default: {OUTPUT})")
     parser.add_argument(
-        "--output", default="runs/tuning.json", help="result file (default: runs/tuning.json)"
-    )
-    parser.add_argument(
-        "--settings", default="runs/settings", help="folder for the YAML (default: runs/settings)"
+        "--settings", default=SETTINGS, help=f"folder for the YAML (default: {SETTINGS})"
     )
 
 
@@ -46,9 +45,11 @@ def run(args: argparse.Namespace) -> None:
     from unsee.errors import UnseeError
     from unsee.evaluation.runs import write_text
     from unsee.studies.settings import settings_text
-    from unsee.studies.tune import best, tune
+    from unsee.studies.tune import best, trials_of, tune
 
     at_least(1, trials=args.trials, jobs=args.jobs)
+    if Path(args.settings).exists() and not Path(args.settings).is_dir():
+        raise UnseeError(f"--settings {args.settings} is no folder")
     methods, seeds = methods_of(args.methods), numbers("--seeds", args.seeds)
     ledger = tune(
         Path(args.models),
@@ -70,7 +71,9 @@ def run(args: argparse.Namespace) -> None:
         words = ["unsee", "tune", method, "--models", args.models, "--seeds", args.seeds]
         words += ["--trials", str(args.trials)]
         words += [] if args.people == "validation" else ["--people", args.people]
-        tried = sum(row["method"] == method and "trial" in row for row in ledger.rows)
+        words += [] if args.output == OUTPUT else ["--output", args.output]
+        words += [] if args.settings == SETTINGS else ["--settings", args.settings]
+        tried = len(trials_of(ledger.rows, method))
         state = ", broken" if found["broken"] else ""
         remarks = [
             shlex.join(words),

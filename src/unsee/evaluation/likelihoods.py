@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from unsee.data.faces.facts import ABSTAIN
 from unsee.errors import optional
 from unsee.evaluation.metrics import Row, jensen_shannon
 
@@ -28,19 +29,23 @@ def choice_accuracy(rows: Sequence[Row]) -> float:
 
 
 def answer_probability(rows: Sequence[Row]) -> float:
-    """Mean probability of the right option among the options, in [0, 1] (TOFU)."""
+    """Mean share of the right option in the options' length-normalised likelihoods, in [0, 1]
+    (TOFU's probability of questions with options)."""
     shares = []
-    for right, values, _ in map(_weighed, rows):
-        weights = np.exp(values - values.max())
+    for right, values, lengths in map(_weighed, rows):
+        each = values / lengths
+        weights = np.exp(each - each.max())
         shares.append(weights[right] / weights.sum())
     return float(np.mean(shares))
 
 
 def _per_token(row: Row) -> tuple[float, float]:
-    """(log of the mean over the wrong options, the right one's log) of the likelihood a token."""
+    """(log of the mean over the wrong options, the right one's log) of the likelihood a token. The
+    refusal is no wrong answer."""
     right, values, lengths = _weighed(row)
     each = values / lengths
-    wrong = np.delete(each, right)
+    told = np.array([option != ABSTAIN for option in row["options"]])
+    wrong = each[told & (np.arange(len(each)) != right)]
     return float(np.logaddexp.reduce(wrong) - np.log(len(wrong))), float(each[right])
 
 

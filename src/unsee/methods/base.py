@@ -18,7 +18,7 @@ from unsee.anatomy import anatomy_of
 from unsee.anatomy.families import LANGUAGE, PROJECTOR, VISION
 from unsee.data.collate import PairedCollator, PairedDataset, PictureCollator, evenly
 from unsee.data.squares import squares
-from unsee.errors import UnseeError
+from unsee.errors import Diverged, UnseeError
 from unsee.methods.callbacks import CountsEpochs, KeepsMasked
 from unsee.methods.config import SIDES, TRAINABLE, UnlearningConfig
 from unsee.methods.several import SeveralProcesses
@@ -242,7 +242,7 @@ class UnlearningTrainer(StepsOfSides, SeveralProcesses, ExactResume, Trainer):
             self.parts[side].append(float(of_side.detach()))
         assert isinstance(loss, torch.Tensor)
         if distributed.largest(float(not torch.isfinite(loss)))[0]:
-            raise UnseeError(
+            raise Diverged(
                 f"the loss is {loss.item()} at step {self.state.global_step}: lower the learning "
                 f"rate; the last good checkpoint, if any, is in {self.args.output_dir}"
             )

@@ -1,4 +1,5 @@
-"""Direct preference optimisation for refusals (DPO, IDK; arXiv 2305.18290, in TOFU's form).
+"""Direct preference optimisation for refusals (DPO, IDK; arXiv 2305.18290, in the form of
+the NPO paper, arXiv 2404.05868, eq. 2: 1 / beta times the loss of the former).
 
     L = w_f DPO(refusal over answer; D_f) + w_r CE(answers; D_r)
     g(y) = log p(y) - log p_original(y)
@@ -65,7 +66,7 @@ class DPOTrainer(AnswersTrainer):
 register(
     Method(
         name="dpo",
-        source="Direct Preference Optimization, arXiv 2305.18290, as in TOFU, arXiv 2401.06121",
+        source="Direct Preference Optimization, arXiv 2305.18290, as in arXiv 2404.05868",
         fidelity="paper",
         trains="all",
         touches_language=True,

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from transformers.trainer_utils import TrainOutput
 
-from unsee.errors import UnseeError
+from unsee.errors import Diverged
 from unsee.methods.answers import AnswersTrainer
 
 
@@ -39,5 +39,5 @@ class EditorTrainer(AnswersTrainer):
         self.trained_parameters = sum(changed.values())
         broken = [n for n in self.trained if not torch.isfinite(after[n]).all()]
         if broken:
-            raise UnseeError(f"{broken[0]} is not finite after the edit: nothing is kept")
+            raise Diverged(f"{broken[0]} is not finite after the edit: nothing is kept")
         return TrainOutput(global_step=0, training_loss=0.0, metrics={})

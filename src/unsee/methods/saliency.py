@@ -107,10 +107,13 @@ def checked(masks: dict[str, torch.Tensor], what: str) -> dict[str, torch.Tensor
     """
     selected = share(masks)
     if selected in (0, 1):
-        raise UnseeError(
-            f"the {what} mask selects {'nothing' if selected == 0 else 'every weight'}: choose "
-            "another mask_threshold, or mask=none"
+        mend = (
+            "the gradients of the forget set are zero: give other pictures"
+            if what == "top-half"
+            else "choose another mask_threshold, or mask=none"
         )
+        which = "nothing" if selected == 0 else "every weight"
+        raise UnseeError(f"the {what} mask selects {which}: {mend}")
     return masks
 
 

@@ -12,7 +12,7 @@ from unsee.evaluation.runs import write_text
 from unsee.report.page import document
 from unsee.report.words import MISSING, decimal, esc, percent_cell
 from unsee.studies.compare import summary
-from unsee.studies.tune import best
+from unsee.studies.tune import best, trials_of
 
 RATES = {
     "forget/vqa_accuracy": "forget",
@@ -24,6 +24,7 @@ RATES = {
     "stranger/abstain_rate": "strangers: “I don't know”",
     "forget/text_accuracy": "text",
 }
+TITLE = "{} % of the known people forgotten"
 NOTE = (
     "Accuracies and rates in %, of private facts asked about unseen pictures (text: by name). The "
     "gap to gold is the largest difference of the first four to the model that never saw the "
@@ -75,32 +76,37 @@ def leaderboard_table(result: Mapping[str, Any], percent: int = 5) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in [head, rule, *body])
 
 
-def _page(rows: Sequence[dict[str, Any]], percent: int) -> str:
+def _page(rows: Sequence[dict[str, Any]], sizes: Sequence[int]) -> str:
+    sections = "".join(_section(rows, size) for size in sizes)
+    text = f"<header><h1>Methods side by side</h1></header>{sections}<p>{esc(NOTE)}</p>"
+    return document("Methods side by side", NOTE, text)
+
+
+def _section(rows: Sequence[dict[str, Any]], percent: int) -> str:
     head, *body = grid(rows, percent)
-    title = f"Methods side by side, {percent} % forgotten"
     heads = "".join(f'<th scope="col">{esc(cell)}</th>' for cell in head)
     lines = "".join(
         f'<tr><th scope="row">{esc(name)}</th>{"".join(f"<td>{esc(c)}</td>" for c in cells)}</tr>'
         for name, *cells in body
     )
     table = f"<thead><tr>{heads}</tr></thead><tbody>{lines}</tbody>"
-    text = (
-        f"<header><h1>{esc(title)}</h1></header><section>"
-        f'<div class="scroll"><table>{table}</table></div><p>{esc(NOTE)}</p></section>'
-    )
-    return document(title, NOTE, text)
+    title = esc(TITLE.format(percent))
+    return f'<section><h2>{title}</h2><div class="scroll"><table>{table}</table></div></section>'
 
 
 def write_leaderboard(folder: Path, rows: Sequence[dict[str, Any]], percent: int = 5) -> str:
-    """Writes `leaderboard.md` and `leaderboard.html`, whole or not at all.
+    """Writes `leaderboard.md` and `leaderboard.html`, whole or not at all: a table for each size of
+    the forget set that there are rows of.
 
     Returns:
-        The table in markdown.
+        The table of one size in markdown.
     """
-    table = leaderboard_table({"rows": rows}, percent)
-    write_text(folder / "leaderboard.md", f"{table}\n\n{NOTE}\n")
-    write_text(folder / "leaderboard.html", _page(rows, percent))
-    return table
+    sizes = sorted({percent, *(row["forget_ratio"] for row in rows)})
+    tables = {size: leaderboard_table({"rows": rows}, size) for size in sizes}
+    parts = [f"## {TITLE.format(size)}\n\n{table}" for size, table in tables.items()]
+    write_text(folder / "leaderboard.md", "\n\n".join([*parts, NOTE]) + "\n")
+    write_text(folder / "leaderboard.html", _page(rows, sizes))
+    return tables[percent]
 
 
 def tuning_table(result: Mapping[str, Any]) -> str:
@@ -108,7 +114,7 @@ def tuning_table(result: Mapping[str, Any]) -> str:
     trials = [row for row in result["rows"] if "trial" in row]
     found = []
     for method in dict.fromkeys(row["method"] for row in trials):
-        of_method = [row for row in trials if row["method"] == method]
+        of_method = trials_of(trials, method)
         ran = [row for row in of_method if "failed" not in row]
         if ran:
             found.append((best(ran, method), of_method, ran))

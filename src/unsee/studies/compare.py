@@ -7,11 +7,13 @@ asked here, once.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unsee.data.faces.splits import make_split
+from unsee.errors import UnseeError
 from unsee.evaluation.gold import distance_to_gold
 from unsee.evaluation.intervals import gap_interval
 from unsee.evaluation.metrics import GAP_GROUPS, is_broken
@@ -19,7 +21,7 @@ from unsee.methods.config import own_options
 from unsee.methods.registry import get_method
 from unsee.models.shipped import list_shipped
 from unsee.studies import trial
-from unsee.studies.ledger import Ledger
+from unsee.studies.ledger import Ledger, fingerprint
 from unsee.studies.parallel import each
 
 if TYPE_CHECKING:
@@ -93,16 +95,22 @@ def compare(
         people: `test`, `validation` or `demo`.
         percent: size of the forget set.
         settings: options of methods that differ from their defaults, by method.
-        keep: folder for the checkpoints, `seed0/test/vkd` …; what is scored is what is kept. A
-            method that ran out of memory is tried again.
+        keep: folder for the checkpoints, `seed0/test/vkd` …; what is scored is what is kept, and
+            its `checkpoint` in the row tells it. A method that failed is tried again, unless its
+            weights were not finite.
         say: called with a line of progress.
         jobs: methods at a time, each in a process of its own with its share of the cores.
         done: called after every row.
 
     Raises:
-        UnseeError: a vanilla or a gold is missing.
+        UnseeError: a vanilla or a gold is missing, or `keep` can't be a folder.
     """
     settings, methods = settings or {}, list(methods)
+    for above in (keep, *keep.parents) if keep else ():
+        if above.exists() and not (above.is_dir() and os.access(above, os.W_OK)):
+            raise UnseeError(f"{above} is no folder that can be written to: choose another one")
+        if above.exists():
+            break
     about = {"study": "leaderboard", "people": people}
     ledger = Ledger(output, about, ("method", "forget_ratio", "seed", "trained_with"))
     sources = {seed: references(models, people, percent, seed) for seed in seeds}
@@ -138,8 +146,8 @@ def _of_seed(
         config = get_method(name).classes()[1]
         trained_with = json.loads(json.dumps(own_options(config(output_dir="", **options))))
         found = ledger.find(method=name, trained_with=trained_with, **of)
-        lost = keep and not (keep / name / "config.json").exists()
-        if found is None or lost or found.get("failed", "").startswith(trial.NO_MEMORY):
+        lost = keep and found and _lost(keep / name, found)
+        if found is None or lost or ("failed" in found and trial.DIVERGED not in found):
             missing[name] = (options, trained_with)
         elif found is not _newest(ledger.rows, name, of):
             ledger.add(found)  # measured before, and asked for now
@@ -152,6 +160,8 @@ def _of_seed(
         row = {"method": name, **more, **of, **found}
         if name != GOLD and "failed" not in found:
             row |= distance_to_gold(found, rows, gold, gold_rows)
+            vanilla = found if name == VANILLA else _newest(ledger.rows, VANILLA, of)
+            row |= {"broken": is_broken(found, vanilla)} if vanilla else {}
         ledger.add(row)
         said = found.get("failed") or f"{row.get('gold_gap', 0):.1f} points to gold"
         say(f"seed {of['seed']}, {name}: {said}")
@@ -173,6 +183,13 @@ def _of_seed(
         settings = "tuned" if missing[name][0] else "default"
         more = {"fidelity": fidelity, "settings": settings, "trained_with": trained_with}
         add(name, found, rows, **more)
+
+
+def _lost(kept: Path, row: Mapping[str, Any]) -> bool:
+    """Whether a method's checkpoint is not, or no longer, the one of its row."""
+    if "failed" in row:
+        return False
+    return not (kept / "config.json").exists() or fingerprint(str(kept)) != row.get(trial.KEPT)
 
 
 def _newest(rows: Sequence[dict[str, Any]], method: str, of: Mapping[str, Any]) -> Any:

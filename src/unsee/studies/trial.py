@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from unsee.data.collate import evenly
@@ -18,12 +19,13 @@ from unsee.data.faces.datasets import (
     WordsOf,
     held_out_words,
 )
-from unsee.errors import UnseeError
+from unsee.errors import Diverged, UnseeError
 from unsee.evaluation.evaluate import evaluate_faces
 from unsee.evaluation.frozen import same_language
 from unsee.evaluation.intervals import by_person
 from unsee.evaluation.text_drift import text_kl
 from unsee.measure import Cost
+from unsee.studies.ledger import fingerprint
 
 if TYPE_CHECKING:
     from unsee.data.faces.benchmark import Faces
@@ -149,7 +151,7 @@ def attempt(
     )
     broken = [n for n, p in model.named_parameters() if not torch.isfinite(p).all()]
     if broken:
-        raise UnseeError(f"{broken[0]} is not finite after training: lower the learning rate")
+        raise Diverged(f"{broken[0]} is not finite after training: lower the learning rate")
     if keep is not None:
         if keep.exists() and any(keep.iterdir()) and not (keep / "config.json").exists():
             raise UnseeError(f"{keep} holds something else: choose another folder")
@@ -157,6 +159,9 @@ def attempt(
         save(model, processor, keep, stored_dtypes(source))
         model, processor = load(str(keep))
     scores, rows = evaluate_faces(model, processor, faces, split, pictures, progress=False)
+    weighed = [row["option_log_likelihoods"] for row in rows if "option_log_likelihoods" in row]
+    if not all(np.isfinite(likelihoods).all() for likelihoods in weighed):
+        raise Diverged("its answers have no finite likelihood: lower the learning rate")
     found = {
         **scores,
         "seconds": round(cost.seconds, 2),
@@ -165,6 +170,8 @@ def attempt(
         "steps": trainer.state.global_step,
         "by_person": by_person(rows),
     }
+    if keep is not None:
+        found[KEPT] = fingerprint(str(keep))
     original = load(source)[0]
     identical = found["text_logits_identical"] = same_language(model, original, processor)
     if not identical and not trainer.args.trains_language:
@@ -177,6 +184,7 @@ def attempt(
 OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError)
 """What ends a trial and not the study; for `except`."""
 NO_MEMORY = "out of memory"
+KEPT, DIVERGED = "checkpoint", "diverged"
 
 
 def why(error: BaseException) -> str:
@@ -193,12 +201,15 @@ def attempted(
     **more: Any,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """What `attempt` finds on the split's pictures, with the `threads` that it had; or `failed`,
-    why it could not be done, and no rows. For processes of `unsee.studies.parallel`."""
+    why it could not be done, and no rows. With `diverged` the method itself is why, and another
+    attempt would end alike. For processes of `unsee.studies.parallel`."""
     from unsee.data.faces.benchmark import Faces
 
     faces = Faces(progress=False)
     try:
         found, rows = attempt(source, method, options, faces, split, split.pictures, **more)
-    except (UnseeError, *OUT_OF_MEMORY) as error:
+    except Diverged as error:
+        return {"failed": why(error), DIVERGED: True}, []
+    except (UnseeError, OSError, *OUT_OF_MEMORY) as error:
         return {"failed": why(error)}, []
     return {**found, "threads": torch.get_num_threads()}, rows

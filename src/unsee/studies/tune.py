@@ -138,9 +138,10 @@ def tune(
     for number in range(trials):
         tasks: dict[str, tuple[Any, ...]] = {}
         for method in methods:
-            if ledger.find(method=method, trial=number):
+            done = ledger.find(method=method, trial=number)
+            if done and ("failed" not in done or trial.DIVERGED in done):
                 continue
-            rows = [r for r in ledger.rows if r["method"] == method]
+            rows = [r for r in trials_of(ledger.rows, method) if r["trial"] != number]
             tasks[method] = (method, propose(method, rows), sources, people)
         if tasks and not asked:
             for seed, found in sources.items():
@@ -175,7 +176,9 @@ def _judged(results: Mapping[int, Any], asked: Mapping[int, Any]) -> dict[str, A
     """`criterion`, `gold_gap`, `broken` and the groups' accuracies, means over seeds."""
     failed = [found["failed"] for found, _ in results.values() if "failed" in found]
     if failed:
-        return {"failed": failed[0], "broken": True, "criterion": 2 * BROKEN}
+        diverged = any(trial.DIVERGED in found for found, _ in results.values())
+        more = {trial.DIVERGED: True} if diverged else {}
+        return {"failed": failed[0], "broken": True, "criterion": 2 * BROKEN, **more}
     gaps, broken, scores = [], False, []
     for seed, (found, rows) in results.items():
         gaps.append(distance_to_gold(found, rows, *asked[seed][GOLD])["gold_gap"])
@@ -192,13 +195,19 @@ def _judged(results: Mapping[int, Any], asked: Mapping[int, Any]) -> dict[str, A
     return {"criterion": gap + BROKEN * broken, "gold_gap": gap, "broken": broken, **means}
 
 
+def trials_of(rows: Iterable[Mapping[str, Any]], method: str) -> list[Mapping[str, Any]]:
+    """The trials of a method in their order; of one that was made again, the newest row."""
+    newest = {r["trial"]: r for r in rows if r["method"] == method and "trial" in r}
+    return [newest[number] for number in sorted(newest)]
+
+
 def best(rows: Iterable[Mapping[str, Any]], method: str) -> Mapping[str, Any]:
     """The trial of a method with the smallest criterion, the earliest of equal ones.
 
     Raises:
         UnseeError: all of its trials failed, or there are none.
     """
-    tried = [r for r in rows if r["method"] == method and "trial" in r and "failed" not in r]
+    tried = [r for r in trials_of(rows, method) if "failed" not in r]
     if not tried:
         raise UnseeError(f"no trial of {method} could be run")
     return min(tried, key=lambda row: row["criterion"])

@@ -79,7 +79,9 @@ class Table:
         if _holds_pictures(scalar.type):
             return self._picture(row, column, None, scalar)
         if _holds_pictures(getattr(scalar.type, "value_type", None)):
-            shown = [] if not scalar.is_valid else [self._picture(row, column, i, s) for i, s in enumerate(scalar)]
+            if not scalar.is_valid:
+                return []
+            shown = [self._picture(row, column, i, s) for i, s in enumerate(scalar)]
             return [picture for picture in shown if picture is not None]
         return scalar.as_py()
 

@@ -87,9 +87,9 @@ def check_lengths(
 ) -> None:
     """Refuses prompts that, with their answer, are longer than the model's context.
 
-    The words of all prompts are counted; only the longest for each number of pictures is put through
-    the processor, pictures and all: a picture becomes the same number of tokens in every prompt, or
-    nearly so.
+    The words of all prompts are counted; only the longest for each number of pictures is put
+    through the processor, pictures and all: a picture becomes the same number of tokens in every
+    prompt, or nearly so.
 
     Args:
         model: tells its context.

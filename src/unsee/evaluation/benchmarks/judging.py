@@ -28,8 +28,8 @@ def first_character(said: str, letters: Sequence[str]) -> str | None:
 
 def chosen_letter(said: str, letters: Sequence[str]) -> str | None:
     """The letter that an answer names: at its beginning, standing alone (`B`, `b.`, `B: Oslo`,
-    `B because A is wrong`) or called so (`option b`), else the only capital letter that stands alone
-    (`The answer is B`); None otherwise, as for `A baker`."""
+    `B because A is wrong`) or called so (`option b`), else the only capital letter that stands
+    alone (`The answer is B`); None otherwise, as for `A baker`."""
     text = said.strip()
     alone = re.match(r"[(\[]?([A-Za-z])(?:[).:,\]]|\s*$|\s*\n)", text)
     first = re.match(r"([B-HJ-Z])\s+(?!or\b|and\b)", text)  # A and I are words

@@ -39,16 +39,8 @@ def probability(rows: Sequence[Row]) -> float:
 
 
 def shared_probability(rows: Sequence[Row]) -> float:
-    """Mean over rows of P of the right answer over the sum of P of all options, in [0, 1].
-
-    `unsee.evaluation.likelihoods.answer_probability` shares summed, not per-token, likelihoods.
-    """
-    shares = []
-    for right, wrong in map(_logs, rows):
-        top = max(right, *wrong) if len(wrong) else right
-        whole = np.exp(right - top) + np.exp(wrong - top).sum()
-        shares.append(np.exp(right - top) / whole)
-    return float(np.mean(shares))
+    """Mean over rows of P of the right answer over the sum of P of all options, in [0, 1]."""
+    return likelihoods.answer_probability(rows)
 
 
 def truth_ratios(rows: Sequence[Row], protocol: str = "corrected", of: str = "item") -> np.ndarray:
