@@ -230,7 +230,7 @@ def test_no_checkpoint_is_written_of_weights_that_are_not_finite(
     output = tmp_path / "out"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trainer_class, "forget_loss", broken)
-        complaint = "is not finite at step 6: lower the .* checkpoint is in .*checkpoint-3"
+        complaint = "is not finite at step 6: lower the .* checkpoint is .*checkpoint-3"
         with pytest.raises(UnseeError, match=complaint):
             run(method, "llava", output)
     kept = tiny.weights(tmp_path / "out.unfinished/checkpoint-3")

@@ -8,10 +8,10 @@ faster than one question at a time), `drawn_mllmu` (models of MLLMU-Bench's text
 forgotten people come back under attack), `retain` (how many pictures to retain are needed),
 `several` (what forgetting one of several people in a picture does to the others),
 `methods` (what `unsee methods --json` tells), `families` (`unsee
-models --families`), `leaderboard` (test numbers of methods over seeds;
-`leaderboard15` with 15 % forgotten, `final` for VKD's own page), `tuning` (the settings that were
-chosen before, on validation people), `metrics` (whether metrics tell
-models that know people from those that do not), `configurations` (memory of the shipped ones),
+models --families`), `leaderboard` (test numbers of methods over seeds; `leaderboard15` with 15 %
+forgotten), `final` (those of VKD with its defaults, for its own page), `tuning` (the settings that
+were chosen before, on validation people), `metrics` (whether metrics tell models that know people
+from those that do not), `configurations` (memory of the shipped ones),
 `memory` (measured peaks beside estimates), `estimates` (memory of large models).
 """
 
