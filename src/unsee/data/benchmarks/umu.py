@@ -148,7 +148,7 @@ def _item(who: str, where: str, kind: str, direction: str, key: str, asked: Any)
         else:
             options = tuple(zip(LETTERS, map(str, offered or ()), strict=False))
         for letter, _ in options:
-            if letter not in LETTERS:
+            if len(letter) != 1 or letter not in LETTERS:
                 raise UnseeError(f"{where}, {key!r}: the option {letter!r} is no capital letter")
         answer = _letter(str(answer), dict(options), f"{where}, {key!r}")
     return Item(who, None, str(question), str(answer), options, kind, direction, {"key": key})
