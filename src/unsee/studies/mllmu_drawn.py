@@ -6,7 +6,7 @@ MLLMU_BENCH is a folder with `profiles.jsonl` and `splits/`; models are made in 
 step of that goes on where it was cut. OUT.json gets a row for vanilla, for gold and for every
 method. If vanilla knows less than 80 % of its people on new renders, it stops there and says what
 it reached: forgetting what was never known says nothing. Behind OUT.json may stand the number of
-people (100) and the steps of teaching (3000).
+people (100) and the steps of teaching (1200).
 
 Real are the questions and answers (`unsee.data.faces.profiles`). Ours are the faces, and the tasks,
 for the benchmark's own are not in that text:
@@ -38,7 +38,7 @@ from unsee.studies.ledger import Ledger
 PEOPLE = 100
 KNOWN_FROM = 0.8
 """Share of the answers about new renders that vanilla has to give."""
-STEPS = 3000
+STEPS = 1200
 METHODS = ("vkd", "two_sided", "graddiff", "npo")
 NEW_TOKENS = 48
 
