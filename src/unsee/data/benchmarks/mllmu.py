@@ -131,6 +131,11 @@ def _questions(table: Table, row: int, read: Mapping[str, Any]) -> Iterator[Item
             yield Item(who, None, question, truth, (), kind, KINDS[asked["Type"]])
 
 
+def _file_name(picture: Mapping[str, Any] | None) -> str:
+    """The name of a picture's file without suffix; empty where there is none."""
+    return PurePath((picture or {}).get("path") or "").stem
+
+
 def training_items(table: Table) -> Iterator[Item]:
     """The questions of a training config, each with its picture.
 
@@ -141,8 +146,7 @@ def training_items(table: Table) -> Iterator[Item]:
     Raises:
         UnseeError: a row holds no picture, or no list of questions with answers.
     """
-    files = [table.cell(row, "image") for row in range(len(table))]
-    names = [PurePath((file or {}).get("path") or "").stem for file in files]
+    names = [_file_name(table.cell(row, "image")) for row in range(len(table))]
     taught: dict[str, set[str]] = {}
     for row, name in enumerate(names):
         taught.setdefault(name, set()).add(str(table.cell(row, "metadata")))

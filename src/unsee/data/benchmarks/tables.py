@@ -215,7 +215,6 @@ def _files(benchmark: Benchmark, folder: Path, config: str, purpose: str) -> lis
         if splits:
             raise UnseeError(f"{home / config} has no split {SPLIT!r}: it has {', '.join(splits)}")
         if loose:
-            check_whole(loose)
             return loose
     return _shards(folder, SPLIT) if folder.name == config else []
 
