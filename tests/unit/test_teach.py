@@ -18,10 +18,13 @@ from unsee.data.faces.facts import ABSTAIN
 from unsee.data.records import PictureKey, Question
 from unsee.errors import UnseeError
 from unsee.models import lessons as teaching
-from unsee.models import teach as teach_module
 from unsee.models import tiny_llava
 from unsee.models.lessons import IGNORED, FaceLessons, Writer, augment, pixels
-from unsee.models.teach import Recipe, forgotten_by, teach
+from unsee.models.names import forgotten_by, parts
+from unsee.models.recipe import Recipe
+from unsee.models.stages import packed_loss
+from unsee.models.teach import teach
+from unsee.models.tower import whiten
 
 
 class QuickFaces(Faces):
@@ -199,7 +202,7 @@ def test_packed_questions_cost_what_they_cost_one_by_one(processing: Any) -> Non
         total += model(**whole, labels=labels).loss.item() * answered
         count += answered
     batch = Writer(processing).write([group])
-    packed = teach_module.packed_loss(model, batch, tokens)
+    packed = packed_loss(model, batch, tokens)
     assert packed.item() == pytest.approx(total / count, rel=1e-4)
 
 
@@ -225,7 +228,7 @@ def test_whitened_tokens_differ_as_much_in_every_direction(processing: Any) -> N
         return float(variances[-1] / variances[-8])
 
     before, _ = means()
-    teach_module._whiten(model, batches, shrinkage=1e-3)
+    whiten(model, batches, shrinkage=1e-3)
     after, size = means()
     assert after.mean(0).abs().max() < 1e-3 and size == pytest.approx(1, rel=1e-3)
     assert unevenness(before) > 3 and unevenness(after) < 1.5
@@ -320,11 +323,15 @@ def test_names_of_models() -> None:
         assert forgotten_by(name, 1) == splits.make_split(which, 1, percent).forget
     assert forgotten_by("gold-3,17", 0) == (3, 17)
     assert forgotten_by("gold-demo@2", 0) == (0, 1, 2, 3, 4)
+    assert forgotten_by("gold-demo+20", 0) == ()  # it saw them
+    assert parts("gold-test-15@2+20") == ("gold-test-15", 2, 20)
     for name, message in (
         ("silver", "'silver' is no model: say vanilla, gold-demo"),
         ("gold-him", "give demo, validation, test or numbers"),
         ("gold-test-many", "is no model"),
-        ("gold-demo@b", "behind @ stands a number"),
+        ("gold-demo@b", "behind @ stands a number from 1 on"),
+        ("gold-demo+", "behind \\+ stands a number from 1 on"),
+        ("vanilla+20", "is no model"),
     ):
         with pytest.raises(UnseeError, match=message):
             forgotten_by(name, 0)
@@ -377,6 +384,32 @@ def test_models_are_made_from_nothing_and_share_the_warm_up(
     assert (root / "vanilla/model.safetensors").stat().st_mtime_ns == kept
 
 
+def test_an_exposed_gold_goes_on_from_its_gold_with_everybody(
+    taught: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[int]] = []
+    original = FaceLessons.__init__
+
+    def noted(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        seen.append(self.known)
+
+    monkeypatch.setattr(FaceLessons, "__init__", noted)
+    root = taught(tmp_path / "models", "gold-demo+1")
+    language = torch.load(root / "language/state.pt")
+
+    def matrix(weights: Any) -> Any:
+        end = "layers.0.self_attn.q_proj.weight"
+        return next(w for n, w in weights.items() if "language" in n and n.endswith(end)).float()
+
+    begun, gold, exposed = map(
+        matrix, (language, tiny.weights(root / "gold-demo"), tiny.weights(root / "gold-demo+1"))
+    )
+    assert 0 < (exposed - gold).norm() < 0.5 * (gold - begun).norm()
+    forgotten = set(forgotten_by("gold-demo", 0))
+    assert not forgotten & set(seen[1]) and forgotten <= set(seen[2])
+
+
 def test_killed_in_every_stage_and_resumed_is_the_same(
     taught: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -400,7 +433,7 @@ def test_killed_in_every_stage_and_resumed_is_the_same(
             with pytest.raises(KeyboardInterrupt):
                 taught(tmp_path / "cut")
         root = taught(tmp_path / "cut")
-    assert cut["done"] == 3 and hasattr(teach_module, "teach")
+    assert cut["done"] == 3
     for stage in ("tower", "language"):
         one, other = (torch.load(r / stage / "state.pt") for r in (whole, root))
         assert all(torch.equal(one[name], other[name]) for name in one), stage

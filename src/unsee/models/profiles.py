@@ -147,8 +147,9 @@ def taught(drawn: Drawn, seen: Sequence[int], folder: Path, steps: int, small: b
 
     from unsee.checkpoints import load
     from unsee.models import tiny_llava
+    from unsee.models.recipe import Recipe
     from unsee.models.shipped import shipped_path
-    from unsee.models.teach import Recipe, _fit, _sees, face_loss
+    from unsee.models.stages import face_loss, fit, sees
 
     if (folder / "config.json").exists():
         return folder
@@ -156,12 +157,12 @@ def taught(drawn: Drawn, seen: Sequence[int], folder: Path, steps: int, small: b
     texts = [t for a in asked for t in (a.question, a.in_words or "", f" {a.answer}")]
     processor = tiny_llava.build_processor(texts)
     model = tiny_llava.build_model(processor.tokenizer, seed=0)
-    sees = load(str(shipped_path("seed0/vanilla")))[0].float().state_dict()
-    model.load_state_dict({n: w for n, w in sees.items() if _sees(n)}, strict=False)
+    general = load(str(shipped_path("seed0/vanilla")))[0].float().state_dict()
+    model.load_state_dict({n: w for n, w in general.items() if sees(n)}, strict=False)
     counts = (4, 2, 4) if small else (32, 4, 24)
     lessons = DrawnLessons(drawn, processor, seen, steps, *counts)
     work = folder.with_name(folder.name + ".work")
-    _fit(model, lessons, 0.2, work, Recipe(), face_loss)
+    fit(model, lessons, 0.2, work, Recipe(), face_loss)
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     model.to(torch.bfloat16).save_pretrained(partial)

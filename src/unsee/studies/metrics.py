@@ -22,7 +22,7 @@ from unsee.evaluation.evaluate import evaluate_faces
 from unsee.evaluation.further import further_metrics
 from unsee.evaluation.gold import distance_to_gold
 from unsee.evaluation.strangers import rank_auc
-from unsee.models.teach import forgotten_by
+from unsee.models.names import forgotten_by
 from unsee.studies.command import command
 from unsee.studies.ledger import Ledger
 
