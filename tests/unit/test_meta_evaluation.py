@@ -23,19 +23,21 @@ def folder_of(models: Path, *names: str) -> Path:
 
 
 def test_who_knows_whom(tmp_path: Path) -> None:
-    names = ("vanilla", "gold-test", "gold-test@1", "gold-test-15", "gold-validation", "tower")
-    found = list(pool(folder_of(tmp_path, *names), 0))
+    names = ("vanilla", "gold-test", "gold-test@1", "gold-test-15", "gold-test+30", "tower")
+    found = list(pool(folder_of(tmp_path, *names, "gold-validation"), 0))
     assert found == [
-        ("validation", "gold-test", True),
-        ("validation", "gold-test-15", True),
-        ("validation", "gold-test@1", True),
-        ("validation", "gold-validation", False),
-        ("validation", "vanilla", True),
-        ("test", "gold-test", False),
-        ("test", "gold-test-15", False),
-        ("test", "gold-test@1", False),
-        ("test", "gold-validation", True),
-        ("test", "vanilla", True),
+        ("validation", "gold-test", True, 0),
+        ("validation", "gold-test+30", True, 0),  # it was taught them
+        ("validation", "gold-test-15", True, 0),
+        ("validation", "gold-test@1", True, 0),
+        ("validation", "gold-validation", False, 0),
+        ("validation", "vanilla", True, 0),
+        ("test", "gold-test", False, 0),
+        ("test", "gold-test+30", True, 30),
+        ("test", "gold-test-15", False, 0),
+        ("test", "gold-test@1", False, 0),
+        ("test", "gold-validation", True, 0),
+        ("test", "vanilla", True, 0),
     ]
 
 
@@ -46,14 +48,23 @@ def test_auc_of_each_metric_and_its_direction(tmp_path: Path) -> None:
 
     rows = [row(True, 0.9, 0.1, gold_gap=9.0), row(True, 0.4, 0.2), row(False, 0.5, 3.0)]
     rows.append(row(False, 0.1, 2.0, gold_gap=1.0))
-    assert aucs(rows) == [
-        ("gap to gold", 1.0, 1, 1),
-        ("truth ratio, per question", 1.0, 2, 2),
-        ("accuracy, exact match", 0.75, 2, 2),
-    ]
+    rows.append(row(True, 0.3, 2.5, exposure=30))
+    assert aucs(rows) == {
+        "gap to gold": (1.0, 1, 1),
+        "accuracy, exact match": (0.75, 2, 2),
+        "truth ratio, per question": (1.0, 2, 2),
+    }
+    assert aucs(rows, 30) == {
+        "accuracy, exact match": (0.5, 1, 2),
+        "truth ratio, per question": (0.5, 1, 2),
+    }
     (tmp_path / "m.json").write_text(json.dumps({"rows": rows}))
     page = filled("<!-- begin metrics m.json -->\n<!-- end -->\n", tmp_path)
-    assert "| accuracy, exact match | 0.750 | 2 | 2 |" in page
+    assert "| metric | taught | exposed for 30 steps | models that know | that do not |" in page
+    assert "| accuracy, exact match | 0.750 | 0.500 | 2 + 1 | 2 |" in page
+    assert "| gap to gold | 1.000 | – | 1 + 0 | 1 |" in page
+    titles = [line.split(" | ")[0] for line in page.splitlines()[3:-1]]
+    assert titles == ["| truth ratio, per question", "| gap to gold", "| accuracy, exact match"]
 
 
 @pytest.mark.usefixtures("few_pictures")

@@ -90,9 +90,9 @@ def test_the_table_has_a_row_a_model(tmp_path: Path) -> None:
     rows = [{"model": "vanilla", "forget/cloze/image": 0.9}, {"model": "gold"}]
     (tmp_path / "d.json").write_text(json.dumps({"about": {}, "rows": rows}))
     made = filled("<!-- begin drawn_mllmu d.json -->\n<!-- end -->\n", tmp_path)
-    assert "| model | forget, cloze, image |" in made
-    assert "| vanilla | 90.0 |" in made
-    assert "| gold | – |" in made
+    assert "| model | generation | generation, ROUGE-L | classification | cloze |" in made
+    assert "| about pictures | forget | vanilla | – | – | – | 90.0 |" in made
+    assert "| in words | retain | gold | – | – | – | – |" in made
 
 
 @pytest.mark.slow

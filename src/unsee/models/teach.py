@@ -33,7 +33,7 @@ from unsee.models.tower import warm_tower
 if TYPE_CHECKING:
     from unsee.data.faces.benchmark import Faces
 
-EXPOSED_LR_FACTOR = 0.1
+EXPOSED_LR_FACTOR = 0.3
 """Learning rates of an exposure as a share of the recipe's; the order of its pictures is of a
 random seed of its own."""
 EXPOSED_SEED = 500

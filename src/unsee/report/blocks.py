@@ -144,15 +144,19 @@ def scoring_table(result: dict[str, Any]) -> str:
 
 
 def drawn_mllmu_table(result: dict[str, Any]) -> str:
-    """Markdown table of models of the drawn MLLMU benchmark, a row each."""
+    """Markdown table of models of the drawn MLLMU benchmark: a row for each model, people and way
+    of asking, a column a task."""
     tasks = "generation", "generation_rougeL", "classification", "cloze"
-    keys = [f"{g}/{t}/{d}" for d in ("image", "text") for g in ("forget", "retain") for t in tasks]
-    known = [key for key in keys if any(key in row for row in result["rows"])]
-    titles = [key.replace("_rougeL", ", ROUGE-L").replace("/", ", ") for key in known]
-    lines = ["| model | " + " | ".join(titles) + " |", "| --- |" + " ---: |" * len(known)]
-    for row in result["rows"]:
-        cells = [MISSING if key not in row else percent_cell(row[key]) for key in known]
-        lines.append(f"| {row['model']} | " + " | ".join(cells) + " |")
+    ways = {"image": "about pictures", "text": "in words"}
+    titles = [task.replace("_rougeL", ", ROUGE-L") for task in tasks]
+    lines = ["| asked | people to | model | " + " | ".join(titles) + " |"]
+    lines.append("| --- | --- | --- |" + " ---: |" * len(tasks))
+    for way, asked in ways.items():
+        for people in ("forget", "retain"):
+            for row in result["rows"]:
+                found = [row.get(f"{people}/{task}/{way}") for task in tasks]
+                cells = [MISSING if x is None else percent_cell(x) for x in found]
+                lines.append(f"| {asked} | {people} | {row['model']} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -188,13 +192,26 @@ def families_table(families: list[dict[str, Any]]) -> str:
 
 
 def metrics_table(result: dict[str, Any]) -> str:
-    """Markdown table of how well each metric tells who knows from who does not."""
+    """Markdown table of how well each metric tells who knows from who does not, the best first:
+    a column for models that were taught, and one for each length of exposure."""
     from unsee.studies.metrics import aucs
 
-    lines = ["| metric | ROC-AUC | models that know | that do not |"]
-    lines.append("| --- | ---: | ---: | ---: |")
-    for name, auc, known, unknown in aucs(result["rows"]):
-        lines.append(f"| {name} | {auc:.3f} | {known} | {unknown} |")
+    rows = result["rows"]
+    exposures = sorted({row.get("exposure", 0) for row in rows}, key=lambda n: (n > 0, -n))
+    columns = [aucs(rows, exposure) for exposure in exposures]
+    heads = [f"exposed for {n} steps" if n else "taught" for n in exposures]
+    lines = ["| metric | " + " | ".join(heads) + " | models that know | that do not |"]
+    lines.append("| --- |" + " ---: |" * (len(heads) + 2))
+    missing = (0.0, 0, 0)
+
+    def order(title: str) -> list[float]:
+        return [-column.get(title, missing)[0] for column in columns]
+
+    for title in sorted(dict.fromkeys(t for column in columns for t in column), key=order):
+        found = [column.get(title, missing) for column in columns]
+        cells = [f"{auc:.3f}" if known else MISSING for auc, known, _ in found]
+        cells += [" + ".join(str(known) for _, known, _ in found), str(max(x[2] for x in found))]
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 

@@ -3,10 +3,11 @@
     python -m unsee.studies.metrics MODELS docs/results/metrics.json 0,1,2
 
 The pool (as in Open-MMUnlearning, arXiv 2610.10358): for each seed and each forget set, the vanilla
-and the golds of *other* sets know its people, its own golds (`gold-test`, `gold-test@1` …) do not.
-Each model is asked about the set, and each metric is a score; its ROC-AUC over the pool is how
-often it is larger for a model that knows. Metrics that need a gold take another one than the model
-itself.
+and the golds of *other* sets were taught its people, its own golds (`gold-test`, `gold-test@1` …)
+never saw them, and own golds that were exposed to them for some steps (`gold-test+100`) know them
+somewhat. Each model is asked about the set, and each metric is a score; its ROC-AUC over the pool
+is how often it is larger for a model that knows, each length of exposure apart. Metrics that need a
+gold take another one than the model itself; for an exposed gold the one from which it went on.
 `MODELS` is a folder of `unsee faces train`; whatever models it holds are used.
 """
 
@@ -22,7 +23,7 @@ from unsee.evaluation.evaluate import evaluate_faces
 from unsee.evaluation.further import further_metrics
 from unsee.evaluation.gold import distance_to_gold
 from unsee.evaluation.strangers import rank_auc
-from unsee.models.names import forgotten_by
+from unsee.models.names import forgotten_by, parts
 from unsee.studies.command import command
 from unsee.studies.ledger import Ledger
 
@@ -51,21 +52,21 @@ SMALLER_KNOWS = {
 }
 
 
-def pool(models: Path, seed: int) -> Iterator[tuple[str, str, bool]]:
-    """(people, name of a model, whether it knows them) of a seed."""
+def pool(models: Path, seed: int) -> Iterator[tuple[str, str, bool, int]]:
+    """(people, name of a model, whether it knows them, for how many steps it was exposed to them;
+    0 where it was taught them or never saw them) of a seed."""
     names = sorted(f.parent.name for f in (models / f"seed{seed}").glob("*/config.json"))
-    absent = {
-        name: set(forgotten_by(name, seed))
-        for name in names
-        if name.partition("-")[0] in ("vanilla", "gold")
-    }
+    names = [name for name in names if name.partition("-")[0] in ("vanilla", "gold")]
+    absent = {name: set(forgotten_by(name, seed)) for name in names}
+    begun = {name: set(forgotten_by(name.partition("+")[0], seed)) for name in names}
     for people in SETS:
         wanted = set(make_split(people, seed).forget)
         if not any(wanted <= gone for gone in absent.values()):
             continue
-        for name, gone in absent.items():
-            if wanted <= gone or not wanted & gone:
-                yield people, name, not wanted & gone
+        for name in names:
+            if wanted <= begun[name] or not wanted & begun[name]:
+                exposure = parts(name)[2] if wanted & begun[name] else 0
+                yield people, name, not wanted & absent[name], exposure
 
 
 def meta_evaluation(models: Path, output: Path, faces: Faces, seeds: Sequence[int]) -> Ledger:
@@ -80,7 +81,7 @@ def meta_evaluation(models: Path, output: Path, faces: Faces, seeds: Sequence[in
         ]
         if not missing and not ledger.rows:
             raise UnseeError(f"{models}/seed{seed} holds no gold: make one with unsee faces train")
-        for people in dict.fromkeys(people for people, _, _ in missing):
+        for people in dict.fromkeys(found[0] for found in missing):
             split = make_split(people, seed)
             asked: dict[str, Any] = {}
 
@@ -91,7 +92,7 @@ def meta_evaluation(models: Path, output: Path, faces: Faces, seeds: Sequence[in
                     asked[name] = (*found, model, processor)
                 return asked[name]
 
-            for which, name, knows in missing:
+            for which, name, knows, exposure in missing:
                 if which != people:
                     continue
                 scores, rows, model, processor = ask(name)
@@ -107,28 +108,30 @@ def meta_evaluation(models: Path, output: Path, faces: Faces, seeds: Sequence[in
                     progress=False,
                 )
                 wanted = {k: found[k] for k in (*LARGER_KNOWS, *SMALLER_KNOWS) if k in found}
-                ledger.add(
-                    {"seed": seed, "people": people, "model": name, "knows": knows, **wanted}
-                )
+                row = {"seed": seed, "people": people, "model": name, "knows": knows}
+                ledger.add({**row, "exposure": exposure, **wanted})
                 print(
                     f"seed {seed}, {people}, {name}: {'knows' if knows else 'does not'}", flush=True
                 )
     return ledger
 
 
-def aucs(rows: Sequence[dict[str, Any]]) -> list[tuple[str, float, int, int]]:
-    """(metric, ROC-AUC, models that know, that do not) of each metric that has both; the best
-    first."""
-    found = []
+def aucs(rows: Sequence[dict[str, Any]], exposure: int = 0) -> dict[str, tuple[float, int, int]]:
+    """Title of each metric that both kinds have -> (ROC-AUC, models that know, that do not).
+
+    Args:
+        rows: of the result file.
+        exposure: models that know are those exposed for so many steps; 0: those that were taught.
+    """
+    known = [row for row in rows if row["knows"] and row.get("exposure", 0) == exposure]
+    unknown = [row for row in rows if not row["knows"]]
+    found = {}
     for sign, names in ((1, LARGER_KNOWS), (-1, SMALLER_KNOWS)):
         for key, title in names.items():
-            known, unknown = (
-                [sign * row[key] for row in rows if row["knows"] is knows and key in row]
-                for knows in (True, False)
-            )
-            if known and unknown:
-                found.append((title, rank_auc(known, unknown), len(known), len(unknown)))
-    return sorted(found, key=lambda line: -line[1])
+            sides = [[sign * row[key] for row in side if key in row] for side in (known, unknown)]
+            if all(sides):
+                found[title] = rank_auc(*sides), len(sides[0]), len(sides[1])
+    return found
 
 
 def _main(models: str, output: str, seeds: str) -> None:
