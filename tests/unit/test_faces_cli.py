@@ -97,8 +97,9 @@ def test_train_passes_names_and_seed_on(
         return {name: output / f"seed{seed}" / name for name in names}
 
     monkeypatch.setattr(teach, "teach", fake)
-    assert faces("train", "--seed", "2", "--models", "vanilla, gold-test", "--output", "m") == 0
-    assert seen == [(["vanilla", "gold-test"], 2, Path("m"), Faces)]
+    names = "gold-3,17, gold-test"
+    assert faces("train", "--seed", "2", "--models", names, "--output", "m") == 0
+    assert seen == [(["gold-3,17", "gold-test"], 2, Path("m"), Faces)]
     assert "gold-test: m/seed2/gold-test" in capsys.readouterr().out
 
 

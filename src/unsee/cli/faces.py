@@ -36,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     train.add_argument(
         "--models",
         default="vanilla,gold-demo",
-        help="vanilla, gold-demo, gold-test, gold-validation, gold-test-15 …, separated by commas",
+        help="vanilla, gold-demo, gold-test-15, gold-3,17, gold-test@1 (another random seed), "
+        "gold-test+100 (goes on with everybody for 100 steps) …, separated by commas",
     )
     train.add_argument("--output", default="runs/models", help="folder (default: runs/models)")
     score = commands.add_parser("score", help="what a model knows of every known person")
@@ -129,7 +130,12 @@ def _train(args: argparse.Namespace) -> None:
     from unsee.errors import UnseeError
     from unsee.models.teach import teach
 
-    names = [name.strip() for name in args.models.split(",") if name.strip()]
+    names: list[str] = []
+    for part in filter(None, map(str.strip, args.models.split(","))):
+        if part[0].isdecimal() and names:  # gold-3,17 is one model
+            names[-1] += f",{part}"
+        else:
+            names.append(part)
     if not names:
         raise UnseeError("--models names no model: say vanilla, gold-demo, gold-test …")
     at_least(0, seed=args.seed)
