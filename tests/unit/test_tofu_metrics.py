@@ -10,6 +10,7 @@ import pytest
 
 from unsee.errors import UnseeError
 from unsee.evaluation.benchmarks import tofu
+from unsee.evaluation.likelihoods import answer_probability, forget_quality
 
 
 def row(right: float, wrong: list[float], lengths: list[int]) -> dict[str, Any]:
@@ -28,8 +29,8 @@ ROWS = [row(0.5, [0.2, 0.05], [3, 1, 7]), row(0.1, [0.4, 0.1], [2, 2, 5])]
 
 def test_probability_is_per_token() -> None:
     assert tofu.probability(ROWS) == pytest.approx(0.3)
-    assert tofu.shared_probability(ROWS) == pytest.approx((0.5 / 0.75 + 0.1 / 0.6) / 2)
-    assert tofu.shared_probability([row(0.3, [], [4])]) == pytest.approx(1)
+    assert answer_probability(ROWS) == pytest.approx((0.5 / 0.75 + 0.1 / 0.6) / 2)
+    assert answer_probability([row(0.3, [], [4])]) == pytest.approx(1)
 
 
 def test_truth_ratio_corrected_is_the_arithmetic_mean_of_each_item() -> None:
@@ -61,11 +62,11 @@ def test_what_is_forgotten_and_what_is_told() -> None:
 
 def test_forget_quality_against_gold() -> None:
     ours, golds = np.array([0.1, 0.2, 0.3, 5.0]), np.array([2.0, 3.0, 4.0, 5.0])
-    found = tofu.forget_quality(ours, golds)
+    found = forget_quality(ours, golds)
     assert found["ks_distance"] == pytest.approx(0.75)
     assert found["js_distance"] == pytest.approx(math.sqrt(found["js_divergence"]))
     assert 0 < found["ks_p_value"] < 1
-    same = tofu.forget_quality(ours, ours)
+    same = forget_quality(ours, ours)
     assert same["ks_p_value"] == 1 and same["js_distance"] == 0
 
 

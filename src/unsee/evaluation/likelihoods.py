@@ -73,16 +73,18 @@ def forget_quality(ours: np.ndarray, golds: np.ndarray, bins: int = 20) -> dict[
 
     Returns:
         `ks_p_value` of the two-sample Kolmogorov-Smirnov test (TOFU's forget quality; large: not
-        to be told apart), `ks_distance` in [0, 1], and `js_divergence` of the histograms of
-        r / (1 + r), in bits, in [0, 1].
+        to be told apart), `ks_distance` in [0, 1], `js_divergence` of the histograms of
+        r / (1 + r), in bits, in [0, 1], and `js_distance`, its root.
     """
     test = optional("scipy.stats", "metrics").ks_2samp(ours, golds)
     edges = np.linspace(0, 1, bins + 1)
     shares = [np.histogram(1 / (1 + 1 / r), edges)[0] / len(r) for r in (ours, golds)]
+    divergence = jensen_shannon(*shares)
     return {
         "ks_p_value": float(test.pvalue),
         "ks_distance": float(test.statistic),
-        "js_divergence": jensen_shannon(*shares),
+        "js_divergence": divergence,
+        "js_distance": float(np.sqrt(max(0.0, divergence))),
     }
 
 

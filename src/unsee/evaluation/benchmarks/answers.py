@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from unsee.data.benchmarks.records import Item
+from unsee.evaluation import likelihoods
 from unsee.evaluation.answering import option_tokens
 from unsee.evaluation.benchmarks import tofu
 from unsee.evaluation.benchmarks.asking import Prompt, Turn, ask, context_of, weigh
@@ -92,7 +93,7 @@ def answered(
                 **{"question": item.question, "answer": item.answer, "prediction": text},
                 "rougeL_recall": recall,
                 "probability": tofu.probability([own]),
-                "shared_probability": tofu.shared_probability([own]),
+                "shared_probability": likelihoods.answer_probability([own]),
                 **{key: beside[key] for key in beside if key != "answer"},
             }
         )
@@ -136,9 +137,9 @@ def ratios_of(name: str, rows: Sequence[Mapping[str, Any]], forgotten: bool) -> 
 def forget_quality(
     rows: Sequence[Mapping[str, Any]], golds: Sequence[Mapping[str, Any]], kind: str
 ) -> dict[str, float]:
-    """Forget quality of a kind of row of the forget set, see `tofu.forget_quality`; empty where
+    """`likelihoods.forget_quality` of a kind of row of the forget set; empty where
     either side has none."""
-    sides = [
+    ours, theirs = (
         np.array(
             [
                 row["truth_ratio"]
@@ -147,5 +148,5 @@ def forget_quality(
             ]
         )
         for side in (rows, golds)
-    ]
-    return tofu.forget_quality(*sides) if all(map(len, sides)) else {}
+    )
+    return likelihoods.forget_quality(ours, theirs) if len(ours) and len(theirs) else {}

@@ -38,11 +38,6 @@ def probability(rows: Sequence[Row]) -> float:
     return float(np.mean([np.exp(_logs(row)[0]) for row in rows]))
 
 
-def shared_probability(rows: Sequence[Row]) -> float:
-    """Mean over rows of P of the right answer over the sum of P of all options, in [0, 1]."""
-    return likelihoods.answer_probability(rows)
-
-
 def truth_ratios(rows: Sequence[Row], protocol: str = "corrected", of: str = "item") -> np.ndarray:
     """Truth ratio of each row, [N], above 0: P of wrong answers over P of the right one.
 
@@ -79,13 +74,6 @@ def told(ratios: np.ndarray) -> float:
     """Mean of max(0, 1 - R), in [0, 1]: 1 where wrong answers are out of the question (TOFU, for
     what is kept; a part of model utility)."""
     return float(np.maximum(0, 1 - ratios).mean())
-
-
-def forget_quality(ours: np.ndarray, golds: np.ndarray) -> dict[str, float]:
-    """`unsee.evaluation.likelihoods.forget_quality`, with `js_distance`, the root of the
-    divergence, in [0, 1]."""
-    found = likelihoods.forget_quality(ours, golds)
-    return {**found, "js_distance": float(np.sqrt(max(0.0, found["js_divergence"])))}
 
 
 def keyword_match(prediction: str, keywords: Sequence[str]) -> float:
