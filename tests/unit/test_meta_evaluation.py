@@ -34,7 +34,6 @@ def test_who_knows_whom(tmp_path: Path) -> None:
         ("validation", "vanilla", True, 0),
         ("test", "gold-test", False, 0),
         ("test", "gold-test+30", True, 30),
-        ("test", "gold-test-15", False, 0),
         ("test", "gold-test@1", False, 0),
         ("test", "gold-validation", True, 0),
         ("test", "vanilla", True, 0),
