@@ -31,6 +31,12 @@ def forgotten_by(model_name: str, seed: int) -> tuple[int, ...]:
     return () if exposure else absent
 
 
+def origin(model_name: str) -> str:
+    """The model from which an exposed one went on: `gold-test@1+20` -> `gold-test@1`; any other is
+    its own."""
+    return model_name.partition("+")[0]
+
+
 def parts(model_name: str) -> tuple[str, int, int]:
     """Kind, repeat and steps of exposure: `gold-demo@2+20` -> (`gold-demo`, 2, 20).
 

@@ -5,7 +5,6 @@ Numbers of people are places in the list of profiles; the first ones are to be f
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -143,13 +142,11 @@ class DrawnLessons:
 def taught(drawn: Drawn, seen: Sequence[int], folder: Path, steps: int, small: bool) -> Path:
     """A model that was taught these people's pictures and everybody's text; V and P begin as those
     of the shipped vanilla, which knows none of them."""
-    import torch
-
     from unsee.checkpoints import load
     from unsee.models import tiny_llava
     from unsee.models.recipe import Recipe
     from unsee.models.shipped import shipped_path
-    from unsee.models.stages import face_loss, fit, sees
+    from unsee.models.stages import fit_whole, sees
 
     if (folder / "config.json").exists():
         return folder
@@ -161,14 +158,7 @@ def taught(drawn: Drawn, seen: Sequence[int], folder: Path, steps: int, small: b
     model.load_state_dict({n: w for n, w in general.items() if sees(n)}, strict=False)
     counts = (4, 2, 4) if small else (32, 4, 24)
     lessons = DrawnLessons(drawn, processor, seen, steps, *counts)
-    work = folder.with_name(folder.name + ".work")
-    fit(model, lessons, 0.2, work, Recipe(), face_loss)
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    model.to(torch.bfloat16).save_pretrained(partial)
-    processor.save_pretrained(partial)
-    partial.replace(folder)
-    shutil.rmtree(work, ignore_errors=True)
+    fit_whole(model, processor, lessons, 0.2, Recipe(), folder)
     return folder
 
 

@@ -74,6 +74,28 @@ def fit(
     trainer.train(resume_from_checkpoint=str(last) if last else None)
 
 
+def fit_whole(
+    model: Any,
+    processor: Any,
+    lessons: Any,
+    seeing_factor: float,
+    recipe: Recipe,
+    target: Path,
+) -> None:
+    """Fits a LLaVA to its lessons, see `fit`, and writes it to `target` with its processor, bf16,
+    whole or not at all."""
+    import torch
+
+    work = target.with_name(target.name + ".work")
+    fit(model, lessons, seeing_factor, work, recipe, face_loss)
+    partial = target.with_name(target.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    model.to(torch.bfloat16).save_pretrained(partial)
+    processor.save_pretrained(partial)
+    partial.replace(target)
+    shutil.rmtree(work, ignore_errors=True)
+
+
 def face_loss(model: Any, batch: dict[str, Any]) -> torch.Tensor:
     """Cross-entropy of the answers, about pictures and in words, each picture encoded once."""
     import torch

@@ -15,7 +15,6 @@ Stages 1 and 2 are shared by all models of a seed. Each stage checkpoints and re
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,9 +24,9 @@ from unsee.data.faces import splits
 from unsee.data.faces.questions import VISIBLE
 from unsee.models import tiny_llava
 from unsee.models.lessons import FaceLessons, corpus
-from unsee.models.names import REPEAT_SEED, forgotten_by, parts
+from unsee.models.names import REPEAT_SEED, forgotten_by, origin, parts
 from unsee.models.recipe import Recipe, same_recipe
-from unsee.models.stages import face_loss, fit, sees, stage
+from unsee.models.stages import face_loss, fit, fit_whole, sees, stage
 from unsee.models.tower import warm_tower
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ def teach(
     from unsee.checkpoints import load
 
     recipe = recipe or Recipe()
-    names = [made for name in names for made in (name.partition("+")[0], name)]
+    names = [made for name in names for made in (origin(name), name)]
     forgotten = {name: forgotten_by(name, seed) for name in names}  # refuse bad names first
     root = output / f"seed{seed}"
     root.mkdir(parents=True, exist_ok=True)
@@ -118,7 +117,7 @@ def teach(
         _, repeat, exposure = parts(name)
         model, lessons_seed, rates = fresh(), seed + REPEAT_SEED * repeat, recipe
         if exposure:
-            gold, _ = load(str(root / name.partition("+")[0]))
+            gold, _ = load(str(root / origin(name)))
             model.load_state_dict(gold.state_dict())
             lessons_seed += EXPOSED_SEED
             rates = replace(
@@ -138,12 +137,5 @@ def teach(
             recipe.asked,
             recipe.texts,
         )
-        work = root / f"{name}.work"
-        fit(model, lessons, recipe.seeing_lr_factor, work, rates, face_loss)
-        partial = root / f"{name}.partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        model.to(torch.bfloat16).save_pretrained(partial)
-        processor.save_pretrained(partial)
-        partial.replace(target)
-        shutil.rmtree(work, ignore_errors=True)
+        fit_whole(model, processor, lessons, recipe.seeing_lr_factor, rates, target)
     return finished

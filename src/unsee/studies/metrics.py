@@ -25,7 +25,7 @@ from unsee.evaluation.evaluate import evaluate_faces
 from unsee.evaluation.further import further_metrics
 from unsee.evaluation.gold import distance_to_gold
 from unsee.evaluation.strangers import rank_auc
-from unsee.models.names import forgotten_by, parts
+from unsee.models.names import forgotten_by, origin, parts
 from unsee.studies.command import command
 from unsee.studies.ledger import Ledger
 
@@ -60,15 +60,17 @@ def pool(models: Path, seed: int) -> Iterator[tuple[str, str, bool, int]]:
     names = sorted(f.parent.name for f in (models / f"seed{seed}").glob("*/config.json"))
     names = [name for name in names if name.partition("-")[0] in ("vanilla", "gold")]
     absent = {name: set(forgotten_by(name, seed)) for name in names}
-    begun = {name: set(forgotten_by(name.partition("+")[0], seed)) for name in names}
+    begun = {name: set(forgotten_by(origin(name), seed)) for name in names}
     for people in SETS:
         wanted = set(make_split(people, seed).forget)
         if wanted not in absent.values():
             continue
         for name in names:
-            if wanted == begun[name] or not wanted & begun[name]:
-                exposure = parts(name)[2] if wanted & begun[name] else 0
-                yield people, name, not wanted & absent[name], exposure
+            if wanted == begun[name]:
+                exposure = parts(name)[2]
+                yield people, name, exposure > 0, exposure
+            elif not wanted & begun[name]:
+                yield people, name, True, 0
 
 
 def meta_evaluation(models: Path, output: Path, faces: Faces, seeds: Sequence[int]) -> Ledger:
